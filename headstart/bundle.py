@@ -1,0 +1,218 @@
+"""A trained classifier as a folder: JSON, safetensors and OpenVINO IR; nothing in it is pickled or executed.
+
+    bundle.json       classes, preprocessing, identity of the frozen network, recipe, data, versions, checksums
+    metrics.json      the evaluation on each part
+    head.safetensors  the head's matrices
+    prefix.xml, .bin  the frozen network (backbone.safetensors where OpenVINO is missing)
+    example.png       a test image, with its expected answer in example.json
+    seen.bin          the first 8 bytes of the SHA-256 of each image trained on, to find leaks later
+    README.md         model card
+
+The folder is written aside and renamed, and every file is checked against its checksum when it is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart import atomic
+from headstart.classifier import Classifier
+from headstart.errors import HeadstartError
+from headstart.heads import head_from_arrays
+from headstart.images import Pixels
+from headstart.prefix import Prefix, PrefixIdentity, file_digest, write_network
+
+FORMAT = 1
+SEEN_BYTES = 8
+_PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a bundle holds besides the classifier; all dictionaries are JSON values.
+
+    `example` is uint8 (height, width, 3) at the classifier's image size, with its expected probabilities.
+    """
+
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    metrics: dict[str, Any]
+    card: str
+    example: Pixels | None
+    expected: dict[str, float]
+    seen: bytes
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether `folder` looks like a bundle."""
+    return (folder / "bundle.json").is_file()
+
+
+def check_target(folder: Path) -> None:
+    """Make sure that a bundle may be written to `folder`, before any work is done.
+
+    Raises:
+        HeadstartError: Something that is no bundle stands there, or the place cannot be written.
+    """
+    if (
+        folder.exists()
+        and not is_bundle(folder)
+        and not (folder.is_dir() and not any(folder.iterdir()))
+    ):
+        raise HeadstartError(
+            f"'{folder}' exists and is no bundle. Expected a new folder, or a bundle to replace. "
+            "Choose another place with --out."
+        )
+    parent = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise HeadstartError(
+            f"'{parent}' cannot be written. Expected a folder where the bundle can be made. "
+            "Choose another place with --out."
+        )
+
+
+def save_bundle(folder: Path, classifier: Classifier, contents: Contents) -> None:
+    """Write a bundle in one step; a bundle that stood there is replaced.
+
+    Raises:
+        HeadstartError: The place cannot be written; what stood there is untouched.
+    """
+    check_target(folder)
+    try:
+        with atomic.new_folder(folder) as aside:
+            _fill(aside, classifier, contents)
+    except OSError as error:
+        raise HeadstartError(
+            f"The bundle '{folder}' cannot be written: {error.strerror or error}. Expected a folder with space "
+            "and permission to write. Make room, or choose another place with --out."
+        ) from error
+
+
+def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
+    from PIL import Image
+    from safetensors.numpy import save_file
+
+    identity = write_network(classifier.prefix, folder)
+    save_file(classifier.head.arrays(), folder / "head.safetensors")
+    _write_json(folder / "metrics.json", contents.metrics)
+    (folder / "seen.bin").write_bytes(contents.seen)
+    (folder / "README.md").write_text(contents.card, encoding="utf-8")
+    if contents.example is not None:
+        Image.fromarray(contents.example).save(folder / "example.png")
+        _write_json(
+            folder / "example.json", {"file": "example.png", "probabilities": contents.expected}
+        )
+    about = {
+        "format": FORMAT,
+        "class_names": list(classifier.class_names),
+        "image_size": list(classifier.image_size),
+        "resize": classifier.resize,
+        "features": classifier.prefix.width,
+        "head": classifier.head.kind,
+        "prefix": asdict(identity),
+        "recipe": contents.recipe,
+        "data": contents.data,
+        "versions": _versions(),
+        "files": {path.name: file_digest(path) for path in sorted(folder.iterdir())},
+    }
+    _write_json(folder / "bundle.json", about)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2, allow_nan=False), encoding="utf-8")
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Read what a bundle says of itself, and check its files against their checksums.
+
+    Raises:
+        HeadstartError: Not a bundle, from a newer headstart, or damaged.
+    """
+    try:
+        about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        newest, files = about["format"], dict(about["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HeadstartError(
+            f"'{folder}' is no bundle: its bundle.json is missing or cannot be read. Expected a folder that "
+            "headstart fit wrote. Check the path, or train again."
+        ) from error
+    if newest != FORMAT:
+        raise HeadstartError(
+            f"The bundle '{folder}' has format {newest}. Expected format {FORMAT}. "
+            "Install the newest headstart, or train again."
+        )
+    for name, digest in files.items():
+        path = folder / Path(name).name
+        if not path.is_file() or file_digest(path) != digest:
+            raise HeadstartError(
+                f"The bundle '{folder}' is damaged: {name} is missing or changed. Expected the file as it was "
+                "written. Copy the bundle anew, or train again."
+            )
+    return dict(about)
+
+
+def load(path: str | os.PathLike[str]) -> Classifier:
+    """Load a bundle.
+
+    Args:
+        path: The folder that `headstart fit` wrote.
+
+    Raises:
+        HeadstartError: Not a bundle, from a newer headstart, or damaged.
+    """
+    from safetensors.numpy import load_file
+
+    folder = Path(path)
+    about = read_about(folder)
+    try:
+        values = about["prefix"]
+        identity = PrefixIdentity(**{**values, "image_size": tuple(values["image_size"])})
+        head = head_from_arrays(about["head"], load_file(folder / "head.safetensors"))
+        prefix = Prefix(identity, about["features"], folder=folder)
+        return Classifier(about["class_names"], prefix, head, about["resize"])
+    except (KeyError, TypeError) as error:
+        raise HeadstartError(
+            f"The bundle '{folder}' is incomplete: {error}. Expected what headstart fit writes. Train again."
+        ) from error
+
+
+def seen_digests(digests: list[bytes]) -> bytes:
+    """The beginnings of the images' SHA-256, as `seen.bin` keeps them."""
+    return b"".join(sorted(digest[:SEEN_BYTES] for digest in digests))
+
+
+def was_seen(folder: Path, digests: tuple[bytes, ...]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """For each image's SHA-256, whether the bundle was trained on it; bool (n,)."""
+    try:
+        content = (folder / "seen.bin").read_bytes()
+    except OSError:
+        content = b""
+    seen = {content[start : start + SEEN_BYTES] for start in range(0, len(content), SEEN_BYTES)}
+    return np.array([digest[:SEEN_BYTES] in seen for digest in digests], dtype=bool)
+
+
+def fingerprint(digests: list[bytes], labels: list[str]) -> str:
+    """A name for a set of labelled images, whatever their order and file names: SHA-256, hexadecimal."""
+    total = hashlib.sha256()
+    for digest, label in sorted(zip(digests, labels, strict=True)):
+        total.update(digest + label.encode("utf-8", "backslashreplace") + b"\0")
+    return total.hexdigest()

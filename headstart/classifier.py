@@ -1,0 +1,218 @@
+"""A trained classifier: images in, class probabilities out; needs neither Keras nor TensorFlow.
+
+An image goes the way it went in training: the same decoder, the same engine in the same precision, features
+rounded to float16 as they are kept, then the head. So a prediction equals what was evaluated.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from headstart.engine import Engine
+from headstart.errors import HeadstartError
+from headstart.features import to_half
+from headstart.heads import Head
+from headstart.images import BadImage, Pixels, decode, from_array, map_in_order, read_bytes
+from headstart.prefix import Prefix
+
+ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | Pixels | Image.Image"
+Vectors: TypeAlias = npt.NDArray[np.float32]
+_BATCH = 256  # images whose features are put through the head at once
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image.
+
+    `label` is the most probable class and `probability` its probability, 0 to 1; `probabilities` has every class,
+    most probable first. `source` is the file, or "" for an image that came as data.
+    """
+
+    label: str
+    probability: float
+    probabilities: Mapping[str, float]
+    source: str = ""
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """The `count` most probable classes with their probabilities."""
+        return list(self.probabilities.items())[:count]
+
+    def __str__(self) -> str:
+        """The label and its probability."""
+        return f"{self.label} ({self.probability:.1%})"
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A file for which there is no answer, and why."""
+
+    source: str
+    reason: str
+
+
+class Classifier:
+    """Head and frozen prefix together; made by `headstart.fit` and `headstart.load`.
+
+    Attributes:
+        class_names: The classes, in the order of `predict_proba`'s columns.
+        prefix: The frozen network.
+        head: The classifier put on its features.
+        resize: How an image is brought to `image_size`: `squash`, `crop` or `pad`.
+    """
+
+    def __init__(self, class_names: Sequence[str], prefix: Prefix, head: Head, resize: str) -> None:
+        if head.width != prefix.width or head.num_classes != len(class_names):
+            raise HeadstartError(
+                f"The head does not fit. Expected {prefix.width} features and {len(class_names)} classes; "
+                f"received {head.width} and {head.num_classes}. Take all files from the same bundle."
+            )
+        self.class_names = tuple(class_names)
+        self.prefix, self.head, self.resize = prefix, head, resize
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) in pixels at which the network sees an image."""
+        return self.prefix.identity.image_size
+
+    @overload
+    def predict(self, images: ImageInput) -> Prediction: ...
+    @overload
+    def predict(self, images: Sequence[ImageInput]) -> list[Prediction]: ...
+    def predict(self, images: ImageInput | Sequence[ImageInput]) -> Prediction | list[Prediction]:
+        """Classify one image or several.
+
+        Args:
+            images: A path, the bytes of an image file, a uint8 RGB array (height, width, 3), a Pillow image,
+                or a sequence of these.
+
+        Returns:
+            One `Prediction`, or a list of them in the order given.
+
+        Raises:
+            BadImage: An image cannot be decoded; the text names it.
+        """
+        if _is_one(images):
+            return next(iter(self._answers([images])))  # type: ignore[list-item]
+        return list(self._answers(images))  # type: ignore[arg-type]
+
+    def predict_proba(self, images: Sequence[ImageInput]) -> Vectors:
+        """Class probabilities, float32 (n, classes); each row adds up to 1.
+
+        Raises:
+            BadImage: An image cannot be decoded; the text names it.
+        """
+        return self.head.probabilities(self.embed(images))
+
+    def embed(self, images: Sequence[ImageInput]) -> Vectors:
+        """The features that the frozen network gives, float32 (n, features).
+
+        Raises:
+            BadImage: An image cannot be decoded; the text names it.
+        """
+        rows: list[Vectors] = []
+        for _, result in self._stream(images):
+            if isinstance(result, BadImage):
+                raise result
+            rows.append(result)
+        return np.stack(rows) if rows else np.empty((0, self.prefix.width), np.float32)
+
+    def predict_files(
+        self, paths: Iterable[str | os.PathLike[str]]
+    ) -> Iterator[Prediction | Unreadable]:
+        """Classify any number of files in order, with bounded memory; a broken file does not stop the others."""
+        block: list[tuple[ImageInput, Vectors | BadImage]] = []
+        for pair in self._stream(paths):
+            block.append(pair)
+            if len(block) == _BATCH:
+                yield from self._finish(block)
+                block = []
+        yield from self._finish(block)
+
+    def _answers(self, images: Iterable[ImageInput]) -> Iterator[Prediction]:
+        pairs = list(self._stream(images))
+        for _, result in pairs:
+            if isinstance(result, BadImage):
+                raise result
+        for answer in self._finish(pairs):
+            assert isinstance(answer, Prediction)
+            yield answer
+
+    def _finish(
+        self, block: list[tuple[ImageInput, Vectors | BadImage]]
+    ) -> Iterator[Prediction | Unreadable]:
+        vectors = [result for _, result in block if not isinstance(result, BadImage)]
+        rows = iter(self.head.probabilities(np.stack(vectors)) if vectors else ())
+        for image, result in block:
+            source = os.fspath(image) if isinstance(image, str | os.PathLike) else ""
+            if isinstance(result, BadImage):
+                yield Unreadable(source, str(result))
+            else:
+                yield self._prediction(next(rows), source)
+
+    def _prediction(self, row: Vectors, source: str) -> Prediction:
+        order = np.argsort(-row, kind="stable")
+        ranked = {self.class_names[index]: float(row[index]) for index in order}
+        best = int(order[0])
+        return Prediction(self.class_names[best], float(row[best]), ranked, source)
+
+    def _stream(
+        self, images: Iterable[ImageInput]
+    ) -> Iterator[tuple[ImageInput, Vectors | BadImage]]:
+        """Each image with its features, or with what is wrong with it, in order."""
+        order: list[tuple[ImageInput, BadImage | None]] = []
+        with self._lock, closing(map_in_order(self._decode, images)) as decoded:
+            if self._engine is None:
+                self._engine = self.prefix.open()
+            vectors = self._engine.stream(_good(decoded, order))
+            for vector in vectors:
+                while order[0][1] is not None:
+                    yield order.pop(0)  # type: ignore[misc]
+                yield order.pop(0)[0], to_half(vector).astype(np.float32)
+            yield from order  # type: ignore[misc]
+
+    def _decode(self, image: ImageInput) -> tuple[ImageInput, Pixels | BadImage]:
+        try:
+            return image, _pixels(image, self.image_size, self.resize)
+        except BadImage as error:
+            return image, error
+
+
+def _good(
+    decoded: Iterable[tuple[ImageInput, Pixels | BadImage]],
+    order: list[tuple[ImageInput, BadImage | None]],
+) -> Iterator[Pixels]:
+    for image, result in decoded:
+        if isinstance(result, BadImage):
+            order.append((image, result))
+        else:
+            order.append((image, None))
+            yield result
+
+
+def _is_one(images: Any) -> bool:
+    if isinstance(images, np.ndarray):
+        return images.ndim < 4
+    return isinstance(images, str | os.PathLike | bytes | Image.Image)
+
+
+def _pixels(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:
+    if isinstance(image, bytes):
+        return decode(image, image_size, resize).pixels
+    if isinstance(image, str | os.PathLike):
+        try:
+            return decode(read_bytes(image), image_size, resize).pixels
+        except BadImage as error:
+            raise BadImage(f"{Path(image)}: {error}") from error
+    return from_array(image, image_size, resize)

@@ -1,0 +1,216 @@
+"""Run a frozen prefix: a stream of `uint8 (height, width, 3)` in, `float32 (features,)` out, in order.
+
+`OpenVINOEngine` runs the converted prefix on the processor, one image a request and one thread a stream:
+that is the fastest way there, and it makes the answer independent of batch and timing. `KerasEngine` runs the
+Keras model in batches, on a GPU or where OpenVINO is missing. Which one, and in which precision, is part of
+the key under which features are kept, because the two agree closely but not to the last bit.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.errors import HeadstartError
+from headstart.images import Pixels, cpu_count
+
+Vector = npt.NDArray[np.float32]
+DEVICES = ("auto", "cpu", "gpu")
+PRECISIONS = ("auto", "float32", "bfloat16")
+_KERAS_BATCH = 32
+
+
+class Engine(Protocol):
+    """What runs a prefix."""
+
+    def stream(self, images: Iterable[Pixels]) -> Iterator[Vector]:
+        """Give the features of each image, float32 (features,), in order."""
+        ...
+
+
+def choose_engine(device: str = "auto") -> str:
+    """Say which engine this machine runs: `openvino` or `keras`.
+
+    Args:
+        device: `cpu`, `gpu`, or `auto` (a GPU where TensorFlow sees one).
+
+    Raises:
+        HeadstartError: `gpu` is asked for and TensorFlow sees none, or the name is unknown.
+    """
+    if device not in DEVICES:
+        raise HeadstartError(f"Unknown device '{device}'. Expected one of: {', '.join(DEVICES)}.")
+    if device == "gpu":
+        if not _tensorflow_sees_gpu():
+            raise HeadstartError(
+                "TensorFlow sees no GPU here. --device gpu needs one, with its driver and the CUDA libraries "
+                '(pip install "tensorflow[and-cuda]"). Use --device cpu to run on the processor.'
+            )
+        return "keras"
+    if device == "auto" and _gpu_is_present() and _tensorflow_sees_gpu():
+        return "keras"
+    return "openvino" if importlib.util.find_spec("openvino") else "keras"
+
+
+def _gpu_is_present() -> bool:
+    """A cheap look, so that a machine without a GPU never waits for TensorFlow's import."""
+    return any(glob.glob(node) for node in ("/dev/nvidia[0-9]*", "/dev/kfd", "/dev/dxg"))
+
+
+def _tensorflow_sees_gpu() -> bool:
+    try:
+        import tensorflow
+    except ImportError:
+        return False
+    return bool(tensorflow.config.list_physical_devices("GPU"))
+
+
+def resolve_precision(precision: str, engine: str) -> str:
+    """Turn `auto` into what this machine computes: bfloat16 where its processor has it, else float32.
+
+    Raises:
+        HeadstartError: An unknown precision, or bfloat16 where it cannot be had.
+    """
+    if precision not in PRECISIONS:
+        raise HeadstartError(
+            f"Unknown precision '{precision}'. Expected one of: {', '.join(PRECISIONS)}."
+        )
+    has_bfloat16 = engine == "openvino" and _processor_has_bfloat16()
+    if precision == "bfloat16" and not has_bfloat16:
+        raise HeadstartError(
+            "This machine does not compute in bfloat16: that takes OpenVINO and a processor with AVX512-BF16 "
+            "or AMX. Use --precision float32."
+        )
+    if precision == "auto":
+        return "bfloat16" if has_bfloat16 else "float32"
+    return precision
+
+
+def _processor_has_bfloat16() -> bool:
+    if sys.platform == "linux":  # asking OpenVINO costs its import, half a second
+        try:
+            flags = Path("/proc/cpuinfo").read_text(errors="replace")
+        except OSError:
+            return False
+        return "avx512_bf16" in flags or "amx_bf16" in flags
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVINOEngine:
+    """A converted prefix on the processor.
+
+    Args:
+        model: The `.xml` file; one input uint8 (1, height, width, 3), one output float32 (1, features).
+        precision: `float32` or `bfloat16`; always told to OpenVINO, which otherwise picks by itself.
+        threads: How many images are computed at once, each by one thread; 0 is all processors.
+    """
+
+    def __init__(self, model: Path, precision: str, threads: int = 0) -> None:
+        import openvino
+
+        threads = threads or cpu_count()
+        options = {
+            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,  # decoding shares the processors
+        }
+        try:
+            compiled = openvino.Core().compile_model(str(model), "CPU", options)
+        except RuntimeError as error:
+            raise HeadstartError(
+                f"OpenVINO cannot load '{model}': {str(error).strip().splitlines()[-1]} "
+                "Expected the converted network that headstart wrote. Make the bundle or the cache anew."
+            ) from error
+        # Two requests a stream: while one is computed the next is already filled.
+        self._requests = [compiled.create_infer_request() for _ in range(2 * threads)]
+
+    def stream(self, images: Iterable[Pixels]) -> Iterator[Vector]:
+        """Give the features of each image, float32 (features,), in order."""
+        free = deque(self._requests)
+        running: deque[Any] = deque()
+        try:
+            for pixels in images:
+                if not free:
+                    yield self._collect(running, free)
+                request = free.popleft()
+                request.get_input_tensor().data[0] = pixels  # (1, height, width, 3)
+                request.start_async()
+                running.append(request)
+            while running:
+                yield self._collect(running, free)
+        finally:
+            for request in running:
+                request.wait()
+
+    @staticmethod
+    def _collect(running: deque[Any], free: deque[Any]) -> Vector:
+        request = running.popleft()
+        request.wait()
+        free.append(request)
+        vector: Vector = request.get_output_tensor().data[0].astype(np.float32)
+        return vector
+
+
+class KerasEngine:
+    """A Keras model in batches of 32, float32; used on a GPU and where OpenVINO is missing.
+
+    Args:
+        model: Takes uint8 (n, height, width, 3), gives float32 (n, features).
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def stream(self, images: Iterable[Pixels]) -> Iterator[Vector]:
+        """Give the features of each image, float32 (features,), in order."""
+        batch: list[Pixels] = []
+        for pixels in images:
+            batch.append(pixels)
+            if len(batch) == _KERAS_BATCH:
+                yield from self._run(batch)
+                batch = []
+        if batch:
+            yield from self._run(batch)
+
+    def _run(self, batch: list[Pixels]) -> Iterator[Vector]:
+        size = len(batch)
+        full = np.stack(batch + [batch[-1]] * (_KERAS_BATCH - size))  # one shape: compiled once
+        yield from np.asarray(self._model.predict_on_batch(full), dtype=np.float32)[:size]
+
+
+def convert(model: Any, target: Path) -> None:
+    """Write a Keras model as OpenVINO IR for images one at a time.
+
+    Args:
+        model: One input uint8 (n, height, width, 3), one output float32 (n, features).
+        target: The `.xml` file to write; the weights go beside it as `.bin`, in float32.
+    """
+    import openvino
+    import tensorflow
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.tensorflow.utils import create_tf_graph_iterator
+
+    (height, width) = model.input_shape[1:3]
+    signature = [tensorflow.TensorSpec((1, height, width, 3), tensorflow.uint8, name="image")]
+    call = tensorflow.function(
+        lambda image: model(image, training=False), input_signature=signature
+    )
+    # openvino.convert_model does the same and reports each use to its makers over the network.
+    graph = create_tf_graph_iterator(call.get_concrete_function(), None, None, None, True)
+    frontend = FrontEndManager().load_by_framework("tf")
+    converted = frontend.convert(frontend.load(graph))
+    converted.input(0).get_tensor().set_names({"image"})
+    converted.output(0).get_tensor().set_names({"features"})
+    openvino.save_model(converted, os.fspath(target), compress_to_fp16=False)

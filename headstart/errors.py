@@ -1,0 +1,15 @@
+"""The errors that headstart raises on purpose: what happened, what was expected and received, what to do."""
+
+from __future__ import annotations
+
+
+class HeadstartError(ValueError):
+    """Something about the input or the machine that the user can put right; the text says how."""
+
+
+class DatasetError(HeadstartError):
+    """The data cannot be used as they are."""
+
+
+class MissingExtra(HeadstartError, ImportError):
+    """An optional package is needed; the text names the extra that installs it."""

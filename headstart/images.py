@@ -1,0 +1,311 @@
+"""Encoded images in, `uint8 (height, width, 3)` RGB out: the only decoder, for training and prediction alike.
+
+The header is checked before anything is decoded, the format is found by content, EXIF orientation is applied,
+every mode becomes RGB, and the resize is anti-aliased. A JPEG far larger than the target is decoded at a half,
+a quarter or an eighth of its size, which for 12 megapixels is ten times faster and gives the same image.
+Threads work a bounded number of images ahead and the results come in order.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from headstart import formats
+from headstart.errors import HeadstartError
+
+Pixels = npt.NDArray[np.uint8]
+RESIZE_MODES = ("squash", "crop", "pad")
+MAX_PIXELS = 89_000_000  # checked on the header; just under the size at which Pillow itself warns
+MAX_BYTES = 1 << 30
+PAD_COLOUR = (127, 127, 127)
+
+_PILLOW_FORMATS = {
+    "jpeg": ("JPEG", "MPO"),
+    "png": ("PNG",),
+    "webp": ("WEBP",),
+    "bmp": ("BMP", "DIB"),
+    "gif": ("GIF",),
+    "tiff": ("TIFF",),
+    "heic": ("HEIF", "AVIF"),
+}
+# What Pillow raises for a file that is not what it claims to be, by its own documentation and tests.
+_PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,
+    MemoryError,
+    ValueError,
+    NotImplementedError,
+    OverflowError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    Warning,  # where the caller turns warnings into errors
+)
+_ORIENTATION = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class BadImage(HeadstartError):
+    """An image that cannot be decoded; the text is the reason."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One decoded image.
+
+    `pixels` is uint8 (height, width, 3), RGB. `thumbnail` is uint8 (T, T), grey, of the whole image
+    (T = `formats.THUMBNAIL`), by which near-copies are found.
+    """
+
+    pixels: Pixels
+    thumbnail: Pixels
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read an image file.
+
+    Raises:
+        BadImage: It cannot be read, or is larger than `MAX_BYTES`.
+    """
+    try:
+        size = os.stat(path).st_size
+        if size > MAX_BYTES:
+            raise BadImage(
+                f"too large: {size / 1e6:.0f} MB in one file, at most {MAX_BYTES / 1e6:.0f} MB"
+            )
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise BadImage(f"cannot be read: {error.strerror or error}") from error
+
+
+def decode(data: bytes, image_size: tuple[int, int], resize: str = "squash") -> Decoded:
+    """Decode one image at `image_size`.
+
+    Args:
+        data: The bytes of a JPEG, PNG, WebP, BMP, GIF (its first frame), TIFF or, with the extra, HEIC file.
+        image_size: (height, width) of the result in pixels.
+        resize: `squash` changes the aspect ratio, `crop` keeps the largest centred part of the right aspect
+            ratio, `pad` keeps the whole image and fills up with grey.
+
+    Raises:
+        BadImage: Not an image, broken, or larger than `MAX_PIXELS`.
+        HeadstartError: An unknown `resize`.
+    """
+    if resize not in RESIZE_MODES:
+        raise HeadstartError(
+            f"Unknown resize '{resize}'. Expected one of: {', '.join(RESIZE_MODES)}."
+        )
+    try:
+        with _open(data) as image:
+            return _finish(image, image_size, resize)
+    except BadImage:
+        raise
+    except _PILLOW_ERRORS as error:
+        raise BadImage(f"broken: {_first_line(error)}") from error
+
+
+def from_array(
+    image: Pixels | Image.Image, image_size: tuple[int, int], resize: str = "squash"
+) -> Pixels:
+    """Bring an image that is decoded already to `image_size`, the way `decode` does.
+
+    Args:
+        image: uint8 (height, width, 3) RGB or (height, width) grey, or a Pillow image.
+        image_size: (height, width) of the result in pixels.
+        resize: `squash`, `crop` or `pad`.
+
+    Raises:
+        BadImage: Another type or shape, or no pixels.
+    """
+    if isinstance(image, np.ndarray):
+        good = image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2:] == (3,))
+        if not good or not image.size:
+            raise BadImage(
+                f"An array of {image.dtype} {image.shape} is no image. Expected uint8 (height, width, 3), "
+                "RGB, 0 to 255. Convert it, or give the path of the file."
+            )
+        image = Image.fromarray(image)
+    elif not isinstance(image, Image.Image):
+        raise BadImage(
+            f"A {type(image).__name__} is no image. Expected a path, the bytes of an image file, a uint8 "
+            "array or a Pillow image. Give one of these."
+        )
+    return _finish(image, image_size, resize).pixels
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:200] if text else type(error).__name__
+
+
+def _open(data: bytes) -> Image.Image:
+    name = formats.sniff(data[:32])
+    if name is None:
+        raise BadImage("not an image" if data else "empty file")
+    if name == "heic":
+        formats.register_heic()
+    try:
+        image = Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS[name])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadImage(f"too large: {_first_line(error)}") from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise BadImage(
+            f"too large: {width} x {height} is {width * height / 1e6:.0f} megapixels, "
+            f"at most {MAX_PIXELS / 1e6:.0f}"
+        )
+    if width < 1 or height < 1:
+        raise BadImage("broken: no pixels")
+    return image
+
+
+def _finish(image: Image.Image, image_size: tuple[int, int], resize: str) -> Decoded:
+    height, width = image_size
+    orientation = _orientation(image)
+    target = (
+        (height, width) if orientation >= 5 else (width, height)
+    )  # Pillow's order, before turning
+    if image.format in ("JPEG", "MPO"):
+        image.draft(None, _wanted(image.size, target, resize))  # type: ignore[arg-type]
+    image = _to_rgb(image)
+    size = formats.THUMBNAIL
+    small = _resize(image, target, resize)
+    whole = small if resize == "squash" else image
+    grey = whole.resize((size, size), Image.Resampling.BOX).convert("L")
+    if orientation in _TRANSPOSE:
+        small, grey = (part.transpose(_TRANSPOSE[orientation]) for part in (small, grey))
+    return Decoded(np.asarray(small), np.asarray(grey))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except _PILLOW_ERRORS:  # damaged metadata do not make the pixels unreadable
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _wanted(size: tuple[int, int], target: tuple[int, int], resize: str) -> tuple[int, int]:
+    """The smallest size at which a JPEG may be decoded without losing detail in the target."""
+    if resize == "squash":
+        return target
+    ratios = (target[0] / size[0], target[1] / size[1])
+    scale = max(ratios) if resize == "crop" else min(ratios)
+    return (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        image.load()
+        return image
+    if image.mode == "L" and "transparency" not in image.info:
+        return image.convert("RGB")
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_8_bits(values: npt.NDArray[np.generic]) -> Pixels:
+    """Grey values of more than 8 bits, scaled by the smallest usual bit depth that holds them.
+
+    Cameras and microscopes store 10, 12 or 14 bits in 16-bit files without saying so; Pillow's own conversion
+    clips all of them to white.
+    """
+    numbers = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    highest = float(numbers.max(initial=0.0))
+    if values.dtype.kind == "f" and highest <= 1.0:
+        limit = 1.0
+    else:
+        limit = next(
+            (2.0**bits - 1 for bits in (8, 10, 12, 14, 16) if highest < 2.0**bits), highest
+        )
+    scaled: Pixels = np.clip(numbers * (255.0 / limit) + 0.5, 0, 255).astype(np.uint8)
+    return scaled
+
+
+def _resize(image: Image.Image, target: tuple[int, int], resize: str) -> Image.Image:
+    if resize == "squash":
+        return image.resize(target, Image.Resampling.HAMMING, reducing_gap=2.0)
+    width, height = image.size
+    if resize == "crop":
+        scale = min(width / target[0], height / target[1])
+        left, top = (width - target[0] * scale) / 2, (height - target[1] * scale) / 2
+        box = (max(0.0, left), max(0.0, top), min(width, width - left), min(height, height - top))
+        return image.resize(target, Image.Resampling.HAMMING, box=box, reducing_gap=2.0)
+    scale = min(target[0] / width, target[1] / height)
+    inner = (_inside(width * scale, target[0]), _inside(height * scale, target[1]))
+    padded = Image.new("RGB", target, PAD_COLOUR)
+    place = ((target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2)
+    padded.paste(image.resize(inner, Image.Resampling.HAMMING, reducing_gap=2.0), place)
+    return padded
+
+
+def _inside(length: float, limit: int) -> int:
+    """`length` rounded so that the margins on both sides are equal, as turning the image demands."""
+    return max(1, limit - 2 * round((limit - length) / 2))
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_in_order(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int | None = None,
+    ahead: int = 0,
+) -> Iterator[Result]:
+    """Call `function` on each item in threads and give the results in order.
+
+    At most `ahead` items (default: four a thread) are under way or waiting at a time, so memory stays bounded
+    however slow the consumer is. Closing the iterator cancels what has not begun.
+    """
+    threads = threads or cpu_count()
+    ahead = ahead or 4 * threads
+    source = iter(items)
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="headstart-decode") as pool:
+        try:
+            for item in source:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def cpu_count() -> int:
+    """The number of processors that this process may use, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1

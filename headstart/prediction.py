@@ -1,0 +1,123 @@
+"""`headstart predict`: files from paths and folders, and their answers as text, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from headstart import formats, progress
+from headstart.classifier import Prediction, Unreadable
+from headstart.console import displayable
+from headstart.errors import HeadstartError
+
+Answers = Iterable[Prediction | Unreadable]
+
+
+def find_files(places: Sequence[Path]) -> list[Path]:
+    """Every file named, and every image (by content) in the folders named, sorted within a folder.
+
+    Raises:
+        HeadstartError: A place does not exist, or there is no image at all.
+    """
+    found: list[Path] = []
+    for place in places:
+        if place.is_dir():
+            found += _images_in(place)
+        elif place.exists():
+            found.append(place)
+        else:
+            raise HeadstartError(
+                f"There is no file or folder '{displayable(str(place))}'. Expected images or folders of "
+                "images. Check the path."
+            )
+    if not found:
+        names = ", ".join(f"'{displayable(str(place))}'" for place in places)
+        raise HeadstartError(
+            f"No images in {names}. Expected JPEG, PNG, WebP, BMP, GIF or TIFF files."
+        )
+    return found
+
+
+def _images_in(folder: Path) -> list[Path]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(parent, name)
+            if path.is_file() and _is_image(path):
+                found.append(path)
+    return found
+
+
+def _is_image(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return formats.sniff(file.read(32)) is not None
+    except OSError:
+        return False
+
+
+def write_text(answers: Answers, top: int, total: int) -> int:
+    """Print a line an image: its name and its `top` classes; gives how many were answered."""
+    answered = 0
+    for answer in _counted(answers, total):
+        if isinstance(answer, Unreadable):
+            print(f"skipped {displayable(answer.reason)}", file=sys.stderr)
+            continue
+        answered += 1
+        classes = ", ".join(f"{displayable(label)} {value:.3f}" for label, value in answer.top(top))
+        print(f"{displayable(answer.source)}: {classes}")
+    return answered
+
+
+def write_csv(answers: Answers, top: int, total: int) -> int:
+    """Print CSV: path, label and probability (numbered where `top` > 1), error; gives how many were answered."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    ranks = [""] if top == 1 else [f"_{rank + 1}" for rank in range(top)]
+    writer.writerow(
+        ["path", *(f"{name}{rank}" for rank in ranks for name in ("label", "probability")), "error"]
+    )
+    answered = 0
+    for answer in _counted(answers, total):
+        if isinstance(answer, Unreadable):
+            writer.writerow(
+                [displayable(answer.source), *[""] * (2 * len(ranks)), displayable(answer.reason)]
+            )
+            continue
+        answered += 1
+        cells = [
+            cell
+            for label, value in answer.top(top)
+            for cell in (displayable(label), f"{value:.6f}")
+        ]
+        cells += [""] * (2 * len(ranks) - len(cells))
+        writer.writerow([displayable(answer.source), *cells, ""])
+    return answered
+
+
+def write_json(answers: Answers, top: int, total: int) -> int:
+    """Print one JSON object with an entry an image; gives how many were answered."""
+    answered = 0
+    print('{"predictions": [', end="")
+    for index, answer in enumerate(_counted(answers, total)):
+        entry: dict[str, object] = {"path": displayable(answer.source)}
+        if isinstance(answer, Unreadable):
+            entry["error"] = displayable(answer.reason)
+        else:
+            answered += 1
+            classes = [{"label": label, "probability": value} for label, value in answer.top(top)]
+            entry |= {"label": answer.label, "probability": answer.probability, "top": classes}
+        print(("," if index else "") + "\n " + json.dumps(entry), end="")
+    print("\n]}")
+    return answered
+
+
+def _counted(answers: Answers, total: int) -> Answers:
+    with progress.stage("predict", total) as stage:
+        for answer in answers:
+            stage.advance()
+            yield answer

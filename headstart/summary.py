@@ -1,0 +1,135 @@
+"""Results as text for the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from headstart.backbones import BackboneInfo
+from headstart.cache import Entry
+from headstart.console import displayable
+from headstart.evaluation import summary
+from headstart.training import Run
+
+_MOST_SKIPPED = 5
+
+
+def run_summary(run: Run) -> str:
+    """What came out of `headstart fit`."""
+    images, seconds, (height, width) = run.images, run.seconds, run.classifier.image_size
+    stages = ", ".join(
+        f"{name} {value:.1f}"
+        for name, value in seconds.items()
+        if name != "total" and value >= 0.05
+    )
+    computed = f"{run.computed} computed" if run.computed else "all kept from before"
+    lines = [
+        f"{len(run.classifier.class_names)} classes; {images['train']} images to train, {images['validation']} "
+        f"to validate, {images['test']} to test; {len(run.skipped)} files skipped.",
+        f"{run.recipe.backbone}, frozen, at {height} x {width}, {run.recipe.resize}; {run.classifier.head.kind} head.",
+        *_skipped(run),
+        *(f"Note: {displayable(text)}" for text in run.warnings),
+        "",
+        displayable(summary(run.evaluation)),
+        "",
+        f"{seconds['total']:.1f} seconds ({stages}); features: {computed}.",
+    ]
+    return "\n".join(lines)
+
+
+def _skipped(run: Run) -> list[str]:
+    shown = [
+        f"  skipped {displayable(one.path)}: {displayable(one.reason)}"
+        for one in run.skipped[:_MOST_SKIPPED]
+    ]
+    rest = Counter(one.reason.split(":")[0] for one in run.skipped[_MOST_SKIPPED:])
+    if rest:
+        shown.append(
+            "  and "
+            + ", ".join(f"{count} x {displayable(reason)}" for reason, count in rest.most_common())
+        )
+    return shown
+
+
+def next_commands(run: Run, example: Path | None = None) -> str:
+    """Where the bundle is and what to type next."""
+    if run.bundle is None:
+        return ""
+    bundle = shlex.quote(displayable(str(run.bundle)))
+    image = shlex.quote(str(example)) if example else "IMAGE_OR_FOLDER"
+    return "\n".join(
+        [
+            f"The classifier is in {bundle}. Next:",
+            f"  headstart predict {bundle} {image}",
+            f"  headstart evaluate {bundle} NEW_LABELLED_IMAGES",
+            f"  python -c 'import headstart; print(headstart.load(\"{run.bundle.name}\").class_names)'",
+        ]
+    )
+
+
+def backbone_rows(found: Sequence[tuple[BackboneInfo, bool]]) -> list[dict[str, Any]]:
+    """The catalogue as rows for a table or for JSON."""
+    return [
+        {
+            "name": info.name,
+            "parameters": info.parameters,
+            "image_size": info.image_size,
+            "features": info.features,
+            "top1": info.top1,
+            "licence": info.licence,
+            "weights_here": here,
+        }
+        for info, here in found
+    ]
+
+
+def cache_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The cache as rows for a table or for JSON."""
+    return [
+        {"kind": one.kind, "name": one.name, "bytes": one.size, "images": one.records}
+        for one in entries
+    ]
+
+
+def cache_summary(rows: Sequence[Mapping[str, Any]], *, removed: bool) -> str:
+    """What is kept, or what was removed."""
+    total = sum(row["bytes"] for row in rows)
+    if not rows:
+        return "Nothing is kept."
+    if removed:
+        return f"{table(rows)}\nRemoved {total / 1e6:.1f} MB."
+    return f"{table(rows)}\n{total / 1e6:.1f} MB in all."
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as aligned columns, with a header; numbers to the right."""
+    if not rows:
+        return ""
+    names = list(rows[0])
+    cells = [names] + [[_cell(row[name]) for name in names] for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    right = [
+        isinstance(rows[0][name], int | float) and not isinstance(rows[0][name], bool)
+        for name in names
+    ]
+    lines = []
+    for line in cells:
+        parts = [
+            cell.rjust(width) if side else cell.ljust(width)
+            for cell, width, side in zip(line, widths, right, strict=True)
+        ]
+        lines.append("  ".join(parts).rstrip())
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else displayable(str(value))

@@ -1,0 +1,349 @@
+"""From a folder of labelled images to a classifier and an honest result: the only module that knows the order.
+
+read -> features (decode and frozen network, kept) -> split -> head -> evaluation -> bundle. Features come before
+the split because copies of one image are found by what the decoder saw, and must stay on one side.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart import bundle, progress
+from headstart.backbones import load_backbone
+from headstart.cache import make_room
+from headstart.card import model_card
+from headstart.classifier import Classifier
+from headstart.copies import copy_groups
+from headstart.dataset import Dataset, Problem, drop, read_dataset
+from headstart.engine import choose_engine, resolve_precision
+from headstart.errors import DatasetError, HeadstartError
+from headstart.evaluation import Evaluation, evaluate
+from headstart.features import Features, extract
+from headstart.heads import HeadFit, TrainingData, choose_head, fit_head
+from headstart.images import decode, read_bytes
+from headstart.prefix import Prefix, make_prefix
+from headstart.recipe import Recipe
+from headstart.split import Split, make_split
+
+Rows = npt.NDArray[np.int64]
+_RESERVE = (
+    1.5  # seconds of a time limit kept for head, evaluation and bundle, besides a tenth of it
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one `fit` gives.
+
+    Attributes:
+        classifier: Ready to predict.
+        evaluation: On the test part, which had no say in any choice.
+        validation: On the validation part.
+        train: On the part that the head learnt from; better than any honest figure.
+        recipe: Every choice, filled in.
+        head: What was found about the head: strength, cross-validated accuracy and so on.
+        files: The images of each part (train, validation, test), each with its class.
+        skipped: Files that were not used, with the reason; used + skipped = found.
+        warnings: What the user should know about the data.
+        seconds: `total`, and one figure a stage.
+        bundle: Where it was saved, or None.
+    """
+
+    classifier: Classifier
+    evaluation: Evaluation
+    validation: Evaluation
+    train: Evaluation
+    recipe: Recipe
+    head: dict[str, Any]
+    files: dict[str, tuple[tuple[Path, str], ...]]
+    skipped: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+    bundle: Path | None
+    computed: int
+    contents: bundle.Contents = field(repr=False)
+
+    @property
+    def images(self) -> dict[str, int]:
+        """The number of images in each part."""
+        return {name: len(files) for name, files in self.files.items()}
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the bundle to a folder; a bundle that stands there is replaced.
+
+        Raises:
+            HeadstartError: The place cannot be written, or holds something else.
+        """
+        bundle.save_bundle(Path(path), self.classifier, self.contents)
+        return Path(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values: the object that `headstart fit --json` prints."""
+        test = _part(self.images["test"], self.evaluation)
+        return {
+            "bundle": None
+            if self.bundle is None
+            else os.fsencode(self.bundle).decode(errors="backslashreplace"),
+            "backbone": self.recipe.backbone,
+            "image_size": list(self.classifier.image_size),
+            "head": self.classifier.head.kind,
+            "classes": list(self.classifier.class_names),
+            "train": _part(self.images["train"], self.train),
+            "validation": _part(self.images["validation"], self.validation),
+            "test": {**test, "low": self.evaluation.low, "high": self.evaluation.high},
+            "skipped": [{"path": one.path, "reason": one.reason} for one in self.skipped],
+            "warnings": list(self.warnings),
+            "computed": self.computed,
+            "seconds": self.seconds,
+            "recipe": self.recipe.to_dict(),
+            "head_fit": self.head,
+            "metrics": self.contents.metrics,
+        }
+
+
+def _part(images: int, evaluation: Evaluation) -> dict[str, Any]:
+    return {"images": images, "accuracy": evaluation.accuracy}
+
+
+class _Clock:
+    """Seconds a stage."""
+
+    def __init__(self) -> None:
+        self.start = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begin = time.monotonic()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
+
+    def result(self) -> dict[str, float]:
+        rounded = {name: round(value, 3) for name, value in self.seconds.items()}
+        return {"total": round(time.monotonic() - self.start, 3), **rounded}
+
+
+def fit(
+    source: str | os.PathLike[str],
+    recipe: Recipe | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    time_limit: float | None = None,
+) -> Run:
+    """Train a classifier from labelled images, by feature extraction.
+
+    Args:
+        source: A folder with one folder a class, a folder with train/validation/test folders, a CSV file, or a
+            zip of any of these.
+        recipe: The choices; `Recipe()` where it is left out.
+        out: Where to save the bundle; None saves nothing.
+        device: `auto`, `cpu` or `gpu`.
+        time_limit: Seconds after which no more features are made; the images not reached are left out, and
+            listed. Running again goes on where it stopped.
+
+    Raises:
+        DatasetError: The data cannot be used.
+        HeadstartError: A choice that does not exist, weights that are not here, a place that cannot be written.
+    """
+    recipe = recipe or Recipe()
+    if time_limit is not None and not time_limit > 0:
+        raise HeadstartError(
+            f"The time limit cannot be {time_limit}. Expected seconds, more than 0."
+        )
+    if out is not None:
+        bundle.check_target(Path(out))
+    clock = _Clock()
+    deadline = math.inf if time_limit is None else clock.start + time_limit * 0.9 - _RESERVE
+    prefix, recipe = _prefix(recipe, device)
+    with clock.stage("read"), progress.stage("read"):
+        dataset = read_dataset(source)
+    with clock.stage("features"):
+        make_room(keep=prefix.identity.key)
+        dataset, features = _features(dataset, prefix, recipe, deadline)
+    with clock.stage("split"):
+        groups = copy_groups(features.digests, features.thumbnails)
+        fractions = {
+            "validation_fraction": recipe.validation_fraction,
+            "test_fraction": recipe.test_fraction,
+        }
+        split = make_split(dataset.labels, dataset.parts, groups, seed=recipe.seed, **fractions)
+    return _finish(_State(dataset, features, split, groups, prefix, recipe), clock, out)
+
+
+@dataclass(frozen=True)
+class _State:
+    """A data set with features and split, ready for a head."""
+
+    dataset: Dataset
+    features: Features
+    split: Split
+    groups: Rows
+    prefix: Prefix
+    recipe: Recipe
+
+
+def _prefix(recipe: Recipe, device: str) -> tuple[Prefix, Recipe]:
+    engine = choose_engine(device)
+    precision = resolve_precision(recipe.precision, engine)
+    backbone = load_backbone(recipe.backbone, weights=recipe.weights)
+    natural = (backbone.info.image_size, backbone.info.image_size)
+    recipe = recipe.at_size(recipe.image_size or natural)  # type: ignore[arg-type]
+    return make_prefix(backbone, recipe.image_size, engine, precision), recipe  # type: ignore[arg-type]
+
+
+def _features(
+    dataset: Dataset, prefix: Prefix, recipe: Recipe, deadline: float
+) -> tuple[Dataset, Features]:
+    """Features of all images that can be decoded, and the data set without the others."""
+    rows: Rows = np.arange(len(dataset.paths))
+    order = rows if deadline == math.inf else _balanced_order(dataset.labels, recipe.seed)
+    paths = [dataset.paths[row] for row in order]
+    features = extract(paths, prefix, resize=recipe.resize, deadline=deadline)
+    reasons = {int(order[position]): reason for position, reason in features.bad.items()}
+    late = "not reached within the time limit; run again to go on from here"
+    reasons |= {int(order[position]): late for position in features.unreached}
+    if features.unreached:
+        count = len(features.unreached)
+        progress.remark("features", f"time limit: {count} of {len(rows)} images were not reached")
+    place = {path: row for row, path in enumerate(dataset.paths)}
+    dataset = drop(dataset, reasons)
+    kept = np.array([place[path] for path in dataset.paths], np.int64)
+    return dataset, features.take(np.argsort(order)[kept])
+
+
+def _balanced_order(labels: Rows, seed: int) -> Rows:
+    """A random order in which every beginning holds all classes in about their proportions."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    counts = np.bincount(labels)[labels[by_class]]
+    first = np.searchsorted(labels[by_class], labels[by_class])
+    share = (np.arange(len(labels)) - first + 0.5) / counts
+    return by_class[np.argsort(share, kind="stable")].astype(np.int64)
+
+
+def _finish(state: _State, clock: _Clock, out: str | os.PathLike[str] | None) -> Run:
+    dataset, features, split = state.dataset, state.features, state.split
+    labels = dataset.labels
+    if not len(split.train) or not len(split.test):
+        raise DatasetError(
+            f"Too few images: {len(split.train)} to train on and {len(split.test)} to test on. Expected at "
+            "least two of each class. Add images."
+        )
+    with clock.stage("head"):
+        fitted = _fit_head(state)
+    with clock.stage("evaluate"), progress.stage("evaluate"):
+        parts = {"train": split.train, "validation": split.validation, "test": split.test}
+        evaluations, probabilities = {}, np.empty((0, 0), np.float32)
+        for name, rows in parts.items():
+            probabilities = fitted.head.probabilities(features.matrix(rows))
+            evaluations[name] = evaluate(
+                probabilities, labels[rows], dataset.class_names, train_labels=labels[split.train]
+            )
+    classifier = Classifier(dataset.class_names, state.prefix, fitted.head, state.recipe.resize)
+    run = Run(
+        classifier=classifier,
+        evaluation=evaluations["test"],
+        validation=evaluations["validation"],
+        train=evaluations["train"],
+        recipe=state.recipe,
+        head=fitted.details,
+        files={name: _listed(dataset, rows) for name, rows in parts.items()},
+        skipped=dataset.problems,
+        warnings=_warnings(state),
+        seconds=clock.result(),
+        bundle=None,
+        computed=features.computed,
+        contents=_contents(state, evaluations, probabilities),
+    )
+    if out is None:
+        return run
+    with clock.stage("save"), progress.stage("save"):
+        path = run.save(out)
+    return replace(run, bundle=path, seconds=clock.result())
+
+
+def _listed(dataset: Dataset, rows: Rows) -> tuple[tuple[Path, str], ...]:
+    return tuple((dataset.paths[row], dataset.class_names[dataset.labels[row]]) for row in rows)
+
+
+def _fit_head(state: _State) -> HeadFit:
+    labels, split, features = state.dataset.labels, state.split, state.features
+    counts = np.bincount(labels[split.train], minlength=len(state.dataset.class_names))
+    kind = choose_head(counts) if state.recipe.head == "auto" else state.recipe.head
+    data = TrainingData(
+        features=features.matrix(split.train),
+        labels=labels[split.train],
+        num_classes=len(state.dataset.class_names),
+        validation_features=features.matrix(split.validation),
+        validation_labels=labels[split.validation],
+        groups=state.groups[split.train],
+    )
+    with progress.stage(f"{kind} head"):
+        return fit_head(kind, data, seed=state.recipe.seed, class_weight=state.recipe.class_weight)
+
+
+def _warnings(state: _State) -> tuple[str, ...]:
+    dataset, split = state.dataset, state.split
+    warnings = list(dataset.notes)
+    if split.leaks:
+        names = [
+            " = ".join(str(dataset.paths[row].name) for row in rows) for rows in split.leaks[:5]
+        ]
+        warnings.append(
+            f"{len(split.leaks)} images have a copy on another side of the given split, which makes the "
+            f"result look better than it is: {'; '.join(names)}"
+        )
+    groups = state.groups
+    size = np.bincount(groups)[groups]
+    if (size > 1).any():
+        warnings.append(
+            f"{int((size > 1).sum())} images are copies or near-copies of another; where headstart made the "
+            "split, copies stay on one side"
+        )
+    return tuple(warnings)
+
+
+def _contents(
+    state: _State, evaluations: dict[str, Evaluation], probabilities: npt.NDArray[np.float32]
+) -> bundle.Contents:
+    dataset, split, digests = state.dataset, state.split, state.features.digests
+    names = [dataset.class_names[label] for label in dataset.labels]
+    row = int(split.test[0])
+    example = decode(
+        read_bytes(dataset.paths[row]), state.prefix.identity.image_size, state.recipe.resize
+    )
+    seen = np.concatenate([split.train, split.validation])
+    data = {
+        "name": dataset.name,
+        "fingerprint": bundle.fingerprint(list(digests), names),
+        "images": {
+            "train": len(split.train),
+            "validation": len(split.validation),
+            "test": len(split.test),
+        },
+        "skipped": len(dataset.problems),
+    }
+    metrics = {name: one.to_dict() for name, one in evaluations.items()}
+    return bundle.Contents(
+        recipe=state.recipe.to_dict(),
+        data=data,
+        metrics=metrics,
+        card=model_card(dataset, state.recipe, evaluations["test"], data),
+        example=example.pixels,
+        expected={
+            name: float(value)
+            for name, value in zip(dataset.class_names, probabilities[0], strict=True)
+        },
+        seen=bundle.seen_digests([digests[index] for index in seen]),
+    )

@@ -1,0 +1,108 @@
+"""Fixtures for all tests; caches, Keras' home and the look of terminals are the tests' own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+MakeFolder = Callable[..., Path]
+
+_own = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything is imported, so that subprocesses and modules read the same places."""
+    place = tempfile.mkdtemp(prefix="headstart-tests-")
+    config.stash[_own] = place
+    os.environ["HEADSTART_CACHE"] = str(Path(place, "cache"))
+    os.environ["KERAS_HOME"] = str(Path(place, "keras"))
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ["COLUMNS"] = "100"
+    for name in ("FORCE_COLOR", "HEADSTART_CACHE_LIMIT", "HEADSTART_WEIGHTS_URL"):
+        os.environ.pop(name, None)
+    if data := os.environ.get("HEADSTART_TEST_DATA"):
+        os.environ["HEADSTART_TEST_DATA"] = str(Path(data).resolve())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take away what the tests kept."""
+    shutil.rmtree(config.stash[_own], ignore_errors=True)
+
+
+@pytest.fixture
+def test_data() -> Path:
+    """The folder of real images, with `ants-bees/` and `trashnet/`; skips where there is none."""
+    place = os.environ.get("HEADSTART_TEST_DATA")
+    if not place:
+        pytest.skip("HEADSTART_TEST_DATA names no folder of real images")
+    if not Path(place).is_dir():
+        pytest.fail(f"HEADSTART_TEST_DATA is {place}, which is no folder")
+    return Path(place)
+
+
+def make_image(rng: np.random.Generator, hue: float, size: tuple[int, int]) -> Image.Image:
+    """An image of coarse random light and dark in one colour, so that no two are near-copies.
+
+    Args:
+        rng: Draws the pattern.
+        hue: The colour, 0 to 1.
+        size: (height, width) in pixels.
+    """
+    light = Image.fromarray(rng.integers(70, 256, (6, 6), dtype=np.uint8))
+    value = light.resize(size[::-1], Image.Resampling.BICUBIC)
+    colour = Image.new("L", value.size, int(hue * 255))
+    full = Image.new("L", value.size, 220)
+    return Image.merge("HSV", (colour, full, value)).convert("RGB")
+
+
+def make_image_folder(
+    folder: Path,
+    classes: Sequence[str] = ("daisies", "roses", "tulips"),
+    per_class: int = 10,
+    size: tuple[int, int] = (48, 64),
+    seed: int = 0,
+) -> Path:
+    """Fill `folder` with a folder for each class, of JPEG and PNG images in the class's colour.
+
+    Args:
+        folder: Where to make it; made where it is not there.
+        classes: Names of the classes.
+        per_class: How many images each class gets.
+        size: (height, width) in pixels.
+        seed: Another seed gives other images of the same classes.
+    """
+    rng = np.random.default_rng(seed)
+    for number, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for index in range(per_class):
+            kind = "png" if index % 3 == 2 else "jpg"
+            image = make_image(rng, number / len(classes), size)
+            image.save(folder / name / f"{index:03}.{kind}")
+    return folder
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> MakeFolder:
+    """Makes folders of images: `image_folder(classes=..., per_class=..., size=..., seed=...)`.
+
+    `name` ("photos") is the folder's name below the test's own temporary folder.
+    """
+
+    def make(
+        name: str = "photos",
+        classes: Sequence[str] = ("daisies", "roses", "tulips"),
+        per_class: int = 10,
+        size: tuple[int, int] = (48, 64),
+        seed: int = 0,
+    ) -> Path:
+        return make_image_folder(tmp_path / name, classes, per_class, size, seed)
+
+    return make

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import io
+import struct
+import threading
+import time
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart import images
+from headstart.errors import HeadstartError
+from headstart.images import BadImage, decode, from_array, map_in_order
+
+ORIENTATION = 0x0112
+
+
+def gradient(width: int = 96, height: int = 64) -> Image.Image:
+    """Left to right gets redder, top to bottom greener: every turn and flip can be told apart."""
+    x = np.linspace(0, 255, width, dtype=np.float32)[None, :].repeat(height, 0)
+    y = np.linspace(0, 255, height, dtype=np.float32)[:, None].repeat(width, 1)
+    return Image.fromarray(np.stack([x, y, np.full_like(x, 60)], -1).astype(np.uint8))
+
+
+def encode(image: Image.Image, name: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"])
+def test_every_format_gives_the_same_image(name: str) -> None:
+    pixels = decode(encode(gradient(), name), (32, 48)).pixels
+    expected = np.asarray(gradient().resize((48, 32), Image.Resampling.BOX), np.float32)
+    assert pixels.shape == (32, 48, 3)
+    assert pixels.dtype == np.uint8
+    assert np.abs(pixels - expected).mean() < 6  # GIF has 256 colours
+
+
+@pytest.mark.parametrize("resize", images.RESIZE_MODES)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied(orientation: int, resize: str) -> None:
+    upright = gradient()
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    turned = decode(encode(stored, "PNG", exif=exif), (40, 32), resize)
+    plain = decode(encode(upright, "PNG"), (40, 32), resize)
+    assert np.abs(turned.pixels.astype(int) - plain.pixels).max() <= 2
+    assert np.abs(turned.thumbnail.astype(int) - plain.thumbnail).max() <= 3
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"]
+)
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    image = gradient().convert("L")
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    elif mode == "PA":
+        image = gradient().convert("P").convert("PA")
+    else:
+        image = (
+            gradient().convert("RGB").convert(mode)
+            if mode not in ("I", "F")
+            else image.convert(mode)
+        )
+    name = (
+        "JPEG" if mode in ("CMYK", "YCbCr") else "TIFF" if mode in ("I", "F", "LA", "PA") else "PNG"
+    )
+    data = encode(image.convert("LA") if mode == "PA" else image, name)
+    pixels = decode(data, (16, 24)).pixels
+    assert pixels.shape == (16, 24, 3)
+    assert pixels.max() > 120  # the bright side is bright in every mode
+    assert pixels.min() < 90
+
+
+@pytest.mark.parametrize(("bits", "highest"), [(10, 1023), (12, 4095), (14, 16383), (16, 65535)])
+def test_deep_grey_is_scaled_not_clipped(bits: int, highest: int) -> None:
+    values = np.linspace(0, highest, 64 * 64).reshape(64, 64).astype(np.uint16)
+    pixels = decode(encode(Image.fromarray(values), "TIFF"), (64, 64)).pixels
+    expected = np.linspace(0, 255, 64 * 64).reshape(64, 64)
+    assert np.abs(pixels[..., 0] - expected).max() <= 1
+
+
+def test_transparency_shows_white() -> None:
+    image = Image.new("RGBA", (20, 20), (200, 0, 0, 0))
+    assert (decode(encode(image, "PNG"), (8, 8)).pixels == 255).all()
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(data, (4, 4)).pixels[0, 0].tolist() == [255, 0, 0]
+
+
+def test_jpeg_at_reduced_scale_gives_the_same_image() -> None:
+    data = encode(gradient(1600, 1200), "JPEG", quality=95)
+    reduced = decode(data, (150, 200)).pixels.astype(int)
+    full = np.asarray(
+        Image.open(io.BytesIO(data)).resize((200, 150), Image.Resampling.HAMMING), int
+    )
+    assert np.abs(reduced - full).max() <= 4
+
+
+def test_large_jpeg_is_decoded_at_reduced_scale() -> None:
+    data = encode(gradient(4000, 3000), "JPEG")
+    start = time.process_time()
+    Image.open(io.BytesIO(data)).convert("RGB")
+    whole = time.process_time() - start
+    start = time.process_time()
+    decode(data, (224, 224))
+    assert time.process_time() - start < whole / 2
+
+
+def test_resize_is_anti_aliased() -> None:
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, ::2] = 255
+    pixels = decode(encode(Image.fromarray(stripes), "PNG"), (32, 32)).pixels
+    assert np.abs(pixels.astype(int) - 127).max() < 12
+
+
+def test_crop_keeps_the_middle_and_pad_keeps_everything() -> None:
+    wide = np.zeros((50, 150, 3), np.uint8)
+    wide[:, 50:100] = (0, 255, 0)
+    data = encode(Image.fromarray(wide), "PNG")
+    cropped, padded = decode(data, (30, 30), "crop").pixels, decode(data, (30, 30), "pad").pixels
+    assert (cropped[2:-2, 2:-2] == (0, 255, 0)).all()
+    assert (padded[0] == images.PAD_COLOUR).all()
+    assert (padded[15, 2] == 0).all()
+    assert (padded[15, 15] == (0, 255, 0)).all()
+
+
+def test_thumbnail_shows_the_whole_image_whatever_the_resize() -> None:
+    data = encode(gradient(120, 60), "PNG")
+    shown = [decode(data, (32, 32), resize).thumbnail.astype(int) for resize in images.RESIZE_MODES]
+    assert shown[0].shape == (images.formats.THUMBNAIL,) * 2
+    assert np.abs(shown[0] - shown[1]).max() <= 3
+    assert np.abs(shown[0] - shown[2]).max() <= 3
+
+
+def huge_png() -> bytes:
+    """A few bytes that claim 169 megapixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", 13000, 13000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"x") + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "empty file"),
+        (b"hello, I am text and no image at all", "not an image"),
+        (encode(gradient(), "JPEG")[:400], "broken"),
+        (encode(gradient(), "PNG")[:200], "broken"),
+        (encode(gradient(), "WEBP")[:100], "broken"),
+        (b"GIF89a" + b"\0" * 40, "broken"),
+        (b"\xff\xd8\xff" + b"junk" * 20, "broken"),
+        (b"II*\0" + b"\xff" * 60, "broken"),
+        (huge_png(), "too large"),
+    ],
+)
+def test_bad_files_are_told(data: bytes, message: str) -> None:
+    with pytest.raises(BadImage, match=message):
+        decode(data, (32, 32))
+
+
+def test_size_limit_is_checked_on_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAX_PIXELS", 96 * 64 - 1)
+    with pytest.raises(BadImage, match="96 x 64"):
+        decode(encode(gradient(), "PNG"), (32, 32))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_files_never_crash(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    name = ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF"][seed % 6]
+    data = bytearray(encode(gradient(), name))
+    for place in random.integers(4, len(data), 12):
+        data[place] = random.integers(256)
+    try:
+        assert decode(bytes(data), (16, 16)).pixels.shape == (16, 16, 3)
+    except BadImage as error:
+        assert str(error)
+
+
+def test_unknown_resize() -> None:
+    with pytest.raises(HeadstartError, match="Expected one of: squash, crop, pad"):
+        decode(encode(gradient(), "PNG"), (8, 8), "stretch")
+
+
+def test_array_equals_file() -> None:
+    pixels = np.asarray(gradient())
+    assert (
+        from_array(pixels, (20, 30)) == decode(encode(gradient(), "PNG"), (20, 30)).pixels
+    ).all()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        3,
+    ],
+)
+def test_bad_array(bad: object) -> None:
+    with pytest.raises(BadImage, match="is no image"):
+        from_array(bad, (8, 8))  # type: ignore[arg-type]
+
+
+def test_missing_file() -> None:
+    with pytest.raises(BadImage, match="cannot be read: No such file"):
+        images.read_bytes("nowhere.jpg")
+
+
+def test_map_in_order_is_ordered_and_bounded() -> None:
+    running, most, lock = 0, 0, threading.Lock()
+    taken = []
+
+    def source():
+        for number in range(60):
+            taken.append(number)
+            yield number
+
+    def work(number: int) -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.001 * (number % 3))
+        with lock:
+            running -= 1
+        return number
+
+    results = map_in_order(work, source(), threads=3, ahead=5)
+    first = next(results)
+    assert first == 0
+    assert len(taken) <= 6
+    assert list(results) == list(range(1, 60))
+    assert most == 3
+
+
+def test_map_in_order_stops_when_closed() -> None:
+    done = []
+    results = map_in_order(done.append, range(1000), threads=2, ahead=8)
+    next(results)
+    results.close()
+    assert len(done) < 20
