@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from headstart.dataset import Dataset, read_dataset
     from headstart.evaluation import Evaluation
     from headstart.recipe import Recipe
-    from headstart.training import Run, fit
+    from headstart.run import Run
+    from headstart.training import fit
 
 __version__ = "0.1.0"
 
@@ -47,7 +48,7 @@ _MODULES = {
     "Dataset": "headstart.dataset",
     "Evaluation": "headstart.evaluation",
     "Recipe": "headstart.recipe",
-    "Run": "headstart.training",
+    "Run": "headstart.run",
     "fit": "headstart.training",
     "list_backbones": "headstart.backbones",
     "load": "headstart.bundle",

@@ -1,16 +1,22 @@
-"""Write beside the place, flush, fsync, rename: a reader sees the old content or the new, never half.
+"""Write beside the place, flush, fsync, rename: a reader sees the old content or the new.
 
-A process killed at any moment leaves at most an unused `.<name>.<random>.partial` beside the target.
+A process killed at any moment leaves at most an unused `.<name>.<random>.partial` beside the
+target. Where the system cannot exchange two folders in one step, as Linux and macOS can, a kill
+between two renames may leave the old folder under such a name.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_EXCHANGE = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
+_HERE = -100  # AT_FDCWD
 
 
 def _aside(target: Path) -> Path:
@@ -52,29 +58,47 @@ def write_file(target: Path, content: bytes | str) -> None:
 def new_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder to fill; when the block ends well it takes the place of `target`.
 
-    A folder already at `target` is moved aside, and removed only when the new one stands.
+    A folder already at `target` is removed only when the new one stands. A link is followed.
 
     Raises:
         OSError: The parent cannot be written; `target` is then untouched.
     """
+    target = Path(os.path.realpath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(target)
     aside.mkdir()
     try:
         yield aside
-        for path in aside.rglob("*"):
-            if path.is_file():
+        for path in (*aside.rglob("*"), aside):
+            if path.is_file() or path.is_dir():
                 _sync(path)
-        _swap(aside, target)
+        _put(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _swap(aside: Path, target: Path) -> None:
-    if not target.exists():
+def _put(aside: Path, target: Path) -> None:
+    if not target.is_dir():
         aside.rename(target)
-        _sync(target.parent)
-        return
+    elif not _exchange(aside, target):
+        _replace(aside, target)
+    _sync(target.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step; False where the system or the file system cannot."""
+    if os.name == "nt":
+        return False
+    library = ctypes.CDLL(None)
+    names = os.fsencode(one), os.fsencode(other)
+    if hasattr(library, "renameat2"):
+        return bool(library.renameat2(_HERE, names[0], _HERE, names[1], _EXCHANGE) == 0)
+    if hasattr(library, "renamex_np"):
+        return bool(library.renamex_np(*names, _EXCHANGE) == 0)
+    return False
+
+
+def _replace(aside: Path, target: Path) -> None:
     old = _aside(target)
     target.rename(old)
     try:
@@ -82,5 +106,4 @@ def _swap(aside: Path, target: Path) -> None:
     except OSError:
         old.rename(target)
         raise
-    _sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)

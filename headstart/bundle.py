@@ -1,6 +1,7 @@
-"""A trained classifier as a folder: JSON, safetensors and OpenVINO IR; nothing in it is pickled or executed.
+"""A trained classifier as a folder: JSON, safetensors and OpenVINO IR; nothing pickled or executed.
 
-    bundle.json       classes, preprocessing, identity of the frozen network, recipe, data, versions, checksums
+    bundle.json       classes, preprocessing, identity of the frozen network, recipe, data,
+                      versions, checksums
     metrics.json      the evaluation on each part
     head.safetensors  the head's matrices
     prefix.xml, .bin  the frozen network (backbone.safetensors where OpenVINO is missing)
@@ -8,7 +9,8 @@
     seen.bin          the first 8 bytes of the SHA-256 of each image trained on, to find leaks later
     README.md         model card
 
-The folder is written aside and renamed, and every file is checked against its checksum when it is loaded.
+The folder is written aside and renamed, and every file is checked against its checksum when it is
+loaded.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ _PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
 class Contents:
     """What a bundle holds besides the classifier; all dictionaries are JSON values.
 
-    `example` is uint8 (height, width, 3) at the classifier's image size, with its expected probabilities.
+    `example` is uint8 (height, width, 3) at the classifier's image size, with its expected
+    probabilities.
     """
 
     recipe: dict[str, Any]
@@ -92,8 +95,9 @@ def save_bundle(folder: Path, classifier: Classifier, contents: Contents) -> Non
             _fill(aside, classifier, contents)
     except OSError as error:
         raise HeadstartError(
-            f"The bundle '{folder}' cannot be written: {error.strerror or error}. Expected a folder with space "
-            "and permission to write. Make room, or choose another place with --out."
+            f"The bundle '{folder}' cannot be written: {error.strerror or error}. Expected a "
+            "folder with space and permission to write. Make room, or choose another place with "
+            "--out."
         ) from error
 
 
@@ -152,8 +156,8 @@ def read_about(folder: Path) -> dict[str, Any]:
         newest, files = about["format"], dict(about["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HeadstartError(
-            f"'{folder}' is no bundle: its bundle.json is missing or cannot be read. Expected a folder that "
-            "headstart fit wrote. Check the path, or train again."
+            f"'{folder}' is no bundle: its bundle.json is missing or cannot be read. Expected a "
+            "folder that headstart fit wrote. Check the path, or train again."
         ) from error
     if newest != FORMAT:
         raise HeadstartError(
@@ -164,8 +168,8 @@ def read_about(folder: Path) -> dict[str, Any]:
         path = folder / Path(name).name
         if not path.is_file() or file_digest(path) != digest:
             raise HeadstartError(
-                f"The bundle '{folder}' is damaged: {name} is missing or changed. Expected the file as it was "
-                "written. Copy the bundle anew, or train again."
+                f"The bundle '{folder}' is damaged: {name} is missing or changed. Expected the "
+                "file as it was written. Copy the bundle anew, or train again."
             )
     return dict(about)
 
@@ -191,7 +195,8 @@ def load(path: str | os.PathLike[str]) -> Classifier:
         return Classifier(about["class_names"], prefix, head, about["resize"])
     except (KeyError, TypeError) as error:
         raise HeadstartError(
-            f"The bundle '{folder}' is incomplete: {error}. Expected what headstart fit writes. Train again."
+            f"The bundle '{folder}' is incomplete: {error}. Expected what headstart fit writes. "
+            "Train again."
         ) from error
 
 
@@ -211,7 +216,7 @@ def was_seen(folder: Path, digests: tuple[bytes, ...]) -> np.ndarray[Any, np.dty
 
 
 def fingerprint(digests: list[bytes], labels: list[str]) -> str:
-    """A name for a set of labelled images, whatever their order and file names: SHA-256, hexadecimal."""
+    """A name for a set of labelled images, whatever their order and names: SHA-256, hexadecimal."""
     total = hashlib.sha256()
     for digest, label in sorted(zip(digests, labels, strict=True)):
         total.update(digest + label.encode("utf-8", "backslashreplace") + b"\0")

@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it does, how good it is, how to use it, where its parts come from."""
+"""The model card of a bundle: what it does, how good it is, how to use it, how it was made."""
 
 from __future__ import annotations
 
@@ -9,29 +9,11 @@ from headstart.backbones import find_backbone
 from headstart.dataset import Dataset
 from headstart.evaluation import Evaluation
 from headstart.recipe import Recipe
+from headstart.scan import display
 
 _MOST_CLASSES = 50  # listed by name
 
-
-def model_card(dataset: Dataset, recipe: Recipe, test: Evaluation, data: dict[str, Any]) -> str:
-    """Write the card as Markdown; names of classes and data are escaped."""
-    backbone = find_backbone(recipe.backbone)
-    images = data["images"]
-    parts = ", ".join(f"{count} {name}" for name, count in images.items())
-    height, width = recipe.image_size  # type: ignore[misc]
-    weights = "random" if recipe.weights is None else recipe.weights
-    return f"""# Image classifier: {escape(dataset.name)}
-
-Tells apart {len(dataset.class_names)} classes: {_class_list(dataset.class_names)}.
-Made by headstart on {datetime.date.today().isoformat()}.
-
-## How good it is
-
-{_sentence(test, images["test"])}
-The images of the test part had no say in training or in any choice. `metrics.json` has the figures for every
-class, the confusion matrix and the calibration error.
-
-## How to use it
+_USE = """## How to use it
 
 ```python
 import headstart
@@ -40,25 +22,50 @@ classifier = headstart.load("path/of/this/folder")
 print(classifier.predict("new.jpg"))
 ```
 
-or `headstart predict path/of/this/folder new.jpg`. `example.png` is a test image; `example.json` has its
-expected answer.
+or `headstart predict path/of/this/folder new.jpg`. `example.png` is a test image; `example.json`
+has its expected answer.
 
-It always answers with one of its classes, also for an image of something else. It is to be trusted for images
-like those it was trained on: the same kind of camera, light and background.
+It always answers with one of its classes, also for an image of something else. It is to be trusted
+for images like those it was trained on: the same kind of camera, light and background.
+"""
 
+
+def model_card(dataset: Dataset, recipe: Recipe, test: Evaluation, data: dict[str, Any]) -> str:
+    """Write the card as Markdown; names of classes and data are escaped."""
+    classes = f"{len(dataset.class_names)} classes: {_class_list(dataset.class_names)}"
+    return f"""# Image classifier: {escape(dataset.name)}
+
+Tells apart {classes}.
+Made by headstart on {datetime.date.today().isoformat()}.
+
+## How good it is
+
+{_sentence(test, data["images"]["test"])}
+The images of the test part had no say in training or in any choice. `metrics.json` has the figures
+for every class, the confusion matrix and the calibration error.
+
+{_USE}
 ## How it was made
 
-| | |
+{_parts(dataset, recipe, data)}
+The whole recipe, the versions of all packages and the checksum of every file are in `bundle.json`.
+"""
+
+
+def _parts(dataset: Dataset, recipe: Recipe, data: dict[str, Any]) -> str:
+    backbone = find_backbone(recipe.backbone)
+    images = ", ".join(f"{count} {name}" for name, count in data["images"].items())
+    height, width = recipe.image_size  # type: ignore[misc]
+    weights = "random" if recipe.weights is None else escape(recipe.weights)
+    return f"""| | |
 |---|---|
-| data | {escape(dataset.name)}: {parts} images, {data["skipped"]} files skipped |
+| data | {escape(dataset.name)}: {images} images, {data["skipped"]} files skipped |
 | data fingerprint | `{data["fingerprint"]}` |
-| backbone | {backbone.name}, weights: {escape(str(weights))}, frozen |
+| backbone | {backbone.name}, weights: {weights}, frozen |
 | licence of the backbone's weights | {backbone.licence} |
 | source | {backbone.paper} |
 | images | {height} x {width} pixels, {recipe.resize} |
 | head | {recipe.head}, class weight {recipe.class_weight}, seed {recipe.seed} |
-
-The whole recipe, the versions of all packages and the checksum of every file are in `bundle.json`.
 """
 
 
@@ -66,8 +73,9 @@ def _sentence(test: Evaluation, images: int) -> str:
     if test.accuracy is None or test.low is None or test.high is None:
         return "It was not tested: there was no test part."
     return (
-        f"On {images} test images it is right for {test.accuracy:.1%} (95% interval {test.low:.1%} to "
-        f"{test.high:.1%}). Always answering the most frequent class is right for {test.baseline:.1%}."
+        f"On {images} test images it is right for {test.accuracy:.1%} (95% interval "
+        f"{test.low:.1%} to {test.high:.1%}). Always answering the most frequent class is right "
+        f"for {test.baseline:.1%}."
     )
 
 
@@ -79,6 +87,6 @@ def _class_list(names: tuple[str, ...]) -> str:
 
 def escape(text: str) -> str:
     """Make a name harmless inside Markdown and HTML."""
-    flat = " ".join(text.split())
+    flat = display(" ".join(text.split()))
     flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "".join("\\" + mark if mark in "\\`*_{}[]()#|!" else mark for mark in flat)
+    return "".join("\\" + mark if mark in "\\`*_{}[]()#|!~$" else mark for mark in flat)

@@ -1,13 +1,15 @@
 """A trained classifier: images in, class probabilities out; needs neither Keras nor TensorFlow.
 
-An image goes the way it went in training: the same decoder, the same engine in the same precision, features
-rounded to float16 as they are kept, then the head. So a prediction equals what was evaluated.
+An image goes the way it went in training: the same decoder, the same engine in the same precision,
+features rounded to float16 as they are kept, then the head. So a prediction equals what was
+evaluated.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,8 +24,9 @@ from headstart.engine import Engine
 from headstart.errors import HeadstartError
 from headstart.features import to_half
 from headstart.heads import Head
-from headstart.images import BadImage, Pixels, decode, from_array, map_in_order, read_bytes
+from headstart.images import BadImage, Pixels, decode, from_array, read_bytes
 from headstart.prefix import Prefix
+from headstart.workers import map_in_order
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | Pixels | Image.Image"
 Vectors: TypeAlias = npt.NDArray[np.float32]
@@ -34,8 +37,8 @@ _BATCH = 256  # images whose features are put through the head at once
 class Prediction:
     """The answer for one image.
 
-    `label` is the most probable class and `probability` its probability, 0 to 1; `probabilities` has every class,
-    most probable first. `source` is the file, or "" for an image that came as data.
+    `label` is the most probable class and `probability` its probability, 0 to 1; `probabilities`
+    has every class, most probable first. `source` is the file, "" for an image that came as data.
     """
 
     label: str
@@ -73,13 +76,14 @@ class Classifier:
     def __init__(self, class_names: Sequence[str], prefix: Prefix, head: Head, resize: str) -> None:
         if head.width != prefix.width or head.num_classes != len(class_names):
             raise HeadstartError(
-                f"The head does not fit. Expected {prefix.width} features and {len(class_names)} classes; "
-                f"received {head.width} and {head.num_classes}. Take all files from the same bundle."
+                f"The head does not fit. Expected {prefix.width} features and {len(class_names)} "
+                f"classes; received {head.width} and {head.num_classes}. Take all files from the "
+                "same bundle."
             )
         self.class_names = tuple(class_names)
         self.prefix, self.head, self.resize = prefix, head, resize
         self._engine: Engine | None = None
-        self._lock = threading.Lock()
+        self._opening = threading.Lock()
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -87,15 +91,15 @@ class Classifier:
         return self.prefix.identity.image_size
 
     @overload
-    def predict(self, images: ImageInput) -> Prediction: ...
+    def predict(self, images: ImageInput) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload
     def predict(self, images: Sequence[ImageInput]) -> list[Prediction]: ...
     def predict(self, images: ImageInput | Sequence[ImageInput]) -> Prediction | list[Prediction]:
         """Classify one image or several.
 
         Args:
-            images: A path, the bytes of an image file, a uint8 RGB array (height, width, 3), a Pillow image,
-                or a sequence of these.
+            images: A path, the bytes of an image file, a uint8 RGB array (height, width, 3), a
+                Pillow image, or a sequence of these.
 
         Returns:
             One `Prediction`, or a list of them in the order given.
@@ -131,7 +135,10 @@ class Classifier:
     def predict_files(
         self, paths: Iterable[str | os.PathLike[str]]
     ) -> Iterator[Prediction | Unreadable]:
-        """Classify any number of files in order, with bounded memory; a broken file does not stop the others."""
+        """Classify any number of files in order, with bounded memory.
+
+        A broken file does not stop the others.
+        """
         block: list[tuple[ImageInput, Vectors | BadImage]] = []
         for pair in self._stream(paths):
             block.append(pair)
@@ -171,16 +178,21 @@ class Classifier:
         self, images: Iterable[ImageInput]
     ) -> Iterator[tuple[ImageInput, Vectors | BadImage]]:
         """Each image with its features, or with what is wrong with it, in order."""
-        order: list[tuple[ImageInput, BadImage | None]] = []
-        with self._lock, closing(map_in_order(self._decode, images)) as decoded:
+        given: deque[tuple[ImageInput, BadImage | None]] = deque()  # not answered yet
+        with (
+            closing(map_in_order(self._decode, images)) as decoded,
+            closing(self._opened().stream(_good(decoded, given))) as vectors,
+        ):
+            for vector in vectors:
+                yield from _take_bad(given)
+                yield given.popleft()[0], to_half(vector).astype(np.float32)
+            yield from _take_bad(given)
+
+    def _opened(self) -> Engine:
+        with self._opening:
             if self._engine is None:
                 self._engine = self.prefix.open()
-            vectors = self._engine.stream(_good(decoded, order))
-            for vector in vectors:
-                while order[0][1] is not None:
-                    yield order.pop(0)  # type: ignore[misc]
-                yield order.pop(0)[0], to_half(vector).astype(np.float32)
-            yield from order  # type: ignore[misc]
+            return self._engine
 
     def _decode(self, image: ImageInput) -> tuple[ImageInput, Pixels | BadImage]:
         try:
@@ -191,14 +203,22 @@ class Classifier:
 
 def _good(
     decoded: Iterable[tuple[ImageInput, Pixels | BadImage]],
-    order: list[tuple[ImageInput, BadImage | None]],
+    given: deque[tuple[ImageInput, BadImage | None]],
 ) -> Iterator[Pixels]:
     for image, result in decoded:
         if isinstance(result, BadImage):
-            order.append((image, result))
+            given.append((image, result))
         else:
-            order.append((image, None))
+            given.append((image, None))
             yield result
+
+
+def _take_bad(
+    given: deque[tuple[ImageInput, BadImage | None]],
+) -> Iterator[tuple[ImageInput, BadImage]]:
+    """The images at the beginning that are bad."""
+    while given and (reason := given[0][1]) is not None:
+        yield given.popleft()[0], reason
 
 
 def _is_one(images: Any) -> bool:

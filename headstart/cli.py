@@ -1,4 +1,7 @@
-"""The command line: thin faces over the functions that Python calls. Heavy imports wait for their command."""
+"""The command line: thin faces over the functions that Python calls.
+
+Heavy imports wait for their command.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headstart import console
+from headstart.errors import HeadstartError
 from headstart.fit_options import FitOptions, with_fit_options
 
 if TYPE_CHECKING:
-    from headstart.training import Run
+    from headstart.run import Run
 
 app = typer.Typer(
     help="Turn a folder of labelled images into a classifier that can be trusted.",
-    no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # rich would take longer to import than all the rest of --help
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -31,11 +35,29 @@ Data = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from headstart import __version__
+
+        print(f"headstart {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
 @app.command()
 @with_fit_options
 def fit(data: Data, options: FitOptions) -> None:
     """Train a classifier, test it on held-out images, and save it."""
-    run = _run(data, options, Path(data).name or "data")
+    run = _run(data, options, bundle_place(data, options.out))
     if not options.json:
         from headstart.summary import next_commands, run_summary
 
@@ -46,7 +68,7 @@ def fit(data: Data, options: FitOptions) -> None:
 @app.command()
 @with_fit_options
 def demo(options: FitOptions) -> None:
-    """Train on 2,000 photos of textile that come with the install, to see it work."""
+    """Train on 2,000 images of textile, to see it work."""
     from dataclasses import replace
 
     from headstart import demo as example
@@ -56,7 +78,7 @@ def demo(options: FitOptions) -> None:
         options = replace(options, image_size=example.IMAGE_SIZE)
         if not options.json:
             print(example.WHY)
-    run = _run(str(folder), options, "textile")
+    run = _run(str(folder), options, options.out or Path("textile.headstart"))
     if not options.json:
         from headstart.summary import next_commands, run_summary
 
@@ -64,7 +86,25 @@ def demo(options: FitOptions) -> None:
         print(next_commands(run, example=folder / "local"))
 
 
-def _run(data: str, options: FitOptions, name: str) -> Run:
+def bundle_place(data: str, out: Path | None) -> Path:
+    """Where the bundle goes: `out`, or NAME.headstart in the current folder.
+
+    Raises:
+        HeadstartError: It would lie among the images.
+    """
+    source = Path(os.path.abspath(data))
+    if out is None:
+        packed = source.suffix.lower() in (".zip", ".csv", ".tsv")
+        out = Path(f"{(source.stem if packed else source.name) or 'data'}.headstart")
+    if source in Path(os.path.abspath(out)).parents:
+        raise HeadstartError(
+            f"The bundle '{out}' would lie among the images. Expected a place outside '{data}', or "
+            "the next run takes it for a class. Choose one with --out."
+        )
+    return out
+
+
+def _run(data: str, options: FitOptions, out: Path) -> Run:
     from headstart.recipe import Recipe
     from headstart.training import fit as train
 
@@ -78,10 +118,6 @@ def _run(data: str, options: FitOptions, name: str) -> Run:
         seed=options.seed,
         precision=options.precision.value,
     )
-    stem = (
-        name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in (".zip", ".csv") else name
-    )
-    out = options.out or Path(f"{stem}.headstart")
     with console.progress_shown():
         run = train(
             data, recipe, out=out, device=options.device.value, time_limit=options.time_limit
@@ -101,7 +137,6 @@ def predict(
 ) -> None:
     """Classify images."""
     from headstart.bundle import load
-    from headstart.errors import HeadstartError
     from headstart.prediction import find_files, write_csv, write_json, write_text
 
     if json and csv:
@@ -112,14 +147,18 @@ def predict(
     files = find_files(images)
     write = write_json if json else write_csv if csv else write_text
     with console.progress_shown():
-        answered = write(classifier.predict_files(files), top, len(files))
+        shown = min(top, len(classifier.class_names))
+        answered = write(classifier.predict_files(files), shown, len(files))
     if not answered:
-        raise SystemExit(2)
+        raise HeadstartError(
+            f"No file could be read, of {len(files)}. Expected images that open. The reasons "
+            "stand beside their names."
+        )
 
 
 @app.command()
 def evaluate(bundle: Bundle, data: Data, json: Json = False) -> None:
-    """Test a classifier on labelled images that it was not trained on."""
+    """Test a classifier on labelled images."""
     from headstart.retest import evaluate_bundle
 
     with console.progress_shown():
@@ -132,7 +171,7 @@ def evaluate(bundle: Bundle, data: Data, json: Json = False) -> None:
 
 @app.command()
 def backbones(json: Json = False) -> None:
-    """List the pre-trained networks, and which have their weights here."""
+    """List the pre-trained networks, and which have weights here."""
     from headstart.backbones import list_backbones, weights_here
     from headstart.summary import backbone_rows, table
 
@@ -150,8 +189,9 @@ def cache(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show what is kept for each backbone, and how large it is; --clear removes it."""
+    """Show what is kept, and how large it is; --clear removes it."""
     from headstart import cache as kept
+    from headstart.locations import cache_root
     from headstart.summary import cache_rows, cache_summary
 
     if clear is not None:
@@ -161,7 +201,7 @@ def cache(
     rows = cache_rows(found)
     if json:
         console.print_json(
-            {"removed" if clear is not None else "kept": rows, "folder": str(kept.cache_root())}
+            {"removed" if clear is not None else "kept": rows, "folder": str(cache_root())}
         )
     else:
         print(cache_summary(rows, removed=clear is not None))
@@ -170,8 +210,26 @@ def cache(
 def main() -> None:
     """The `headstart` command."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported, if it is
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: no file of ours may get its number
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     with console.errors_told():
-        app(prog_name="headstart")
+        _dispatch(sys.argv[1:] or ["--help"])
+
+
+def _dispatch(arguments: list[str]) -> None:
+    """Run one command. Typer's own runner would keep Ctrl-C and closed pipes to itself."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("headstart", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as end:  # --help
+        raise SystemExit(end.exit_code) from None
+    except typer.TyperException as error:
+        where = getattr(error, "ctx", None)
+        path = "headstart" if where is None else where.command_path
+        text = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+        raise HeadstartError(f"{text}. See: {path} --help") from None

@@ -1,4 +1,4 @@
-"""The terminal: progress bars with time left on stderr, results on stdout, one clear line for an error."""
+"""The terminal: progress with time left on stderr, results on stdout, one line for an error."""
 
 from __future__ import annotations
 
@@ -6,53 +6,80 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
 
 from headstart import progress
 from headstart.errors import HeadstartError
+from headstart.scan import printable
 
 _LINE_SECONDS = 5.0  # between two lines of progress where stderr is no terminal
-INTERRUPTED = 130
+DEFECT, BAD_INPUT, INTERRUPTED, NO_READER = 1, 2, 130, 141  # exit codes; 128 + the signal
 
 
 @contextmanager
 def errors_told() -> Iterator[None]:
-    """Turn an error into one clear message and an exit code: 2 for bad input, 130 for Ctrl-C."""
+    """Turn an error into one clear line on stderr and an exit code.
+
+    2 for what the user can put right, 130 for Ctrl-C, 141 where the reader of stdout has gone, and
+    1 for a defect of headstart, whose whole traceback `HEADSTART_TRACEBACK=1` shows.
+    """
     try:
         yield
+        sys.stdout.flush()  # what cannot be written is told here, not by Python at the very end
     except HeadstartError as error:
-        _stop(f"Error: {error}", 2)
+        _stop(str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        _stop("Stopped. Finished work is kept: the same command goes on from here.", INTERRUPTED)
-    except BrokenPipeError:  # the reader of stdout has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
+        _end("Stopped. What `headstart fit` has computed is kept for the next time.", INTERRUPTED)
+    except BrokenPipeError:  # as `head` does
+        _end("", NO_READER)
     except MemoryError:
         _stop(
-            "Error: Not enough memory. Expected a few hundred MB free. Close programs, or use a smaller size.",
-            2,
+            "Not enough memory. Expected a few hundred MB free. Close programs, or use a smaller "
+            "image size.",
+            BAD_INPUT,
         )
     except OSError as error:
-        name = f" '{displayable(str(error.filename))}'" if error.filename else ""
+        name = f" '{error.filename}'" if error.filename else ""
         _stop(
-            f"Error: The system refused{name}: {error.strerror or error}. Check the path, space and permission.",
-            2,
+            f"The system refused{name}: {error.strerror or error}. Expected a path that can be "
+            "read and written, and space. Check them.",
+            BAD_INPUT,
         )
+    except Exception as error:
+        if os.environ.get("HEADSTART_TRACEBACK"):
+            raise
+        _stop(_defect(error), DEFECT)
 
 
-def _stop(message: str, code: int) -> None:
-    print(displayable(message), file=sys.stderr)
+def _defect(error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno}). "
+        "This is a defect of headstart. Report it, with what HEADSTART_TRACEBACK=1 shows."
+    )
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    _end(f"Error: {message}", code)
+
+
+def _end(line: str, code: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except OSError:  # send the rest nowhere: Python would try again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError):  # the reader of stderr may have gone too
+        print(printable(line), end="\n" if line else "", file=sys.stderr, flush=True)
     raise SystemExit(code) from None
 
 
 def displayable(text: str) -> str:
-    """Make text safe to print: no broken encoding, no control characters."""
-    safe = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(
-        mark if mark.isprintable() or mark == "\n" else repr(mark)[1:-1] for mark in safe
-    )
+    """Make text of several lines safe to print: no broken encoding, no control characters."""
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def print_json(values: Mapping[str, Any]) -> None:
@@ -80,7 +107,7 @@ class _Lines:
     def hear(self, event: progress.Event) -> None:
         """Print what is worth a line."""
         if event.message:
-            print(f"{event.stage}: {displayable(event.message)}", file=sys.stderr, flush=True)
+            print(f"{event.stage}: {printable(event.message)}", file=sys.stderr, flush=True)
             return
         now = time.monotonic()
         due = self._next.setdefault(event.stage, now + _LINE_SECONDS)
@@ -115,7 +142,13 @@ class _Bars:
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
         )
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._progress = Progress(
+            *columns,
+            console=Console(stderr=True),
+            transient=True,
+            # To a file or a pipe the results go as they are, and not to the terminal.
+            redirect_stdout=sys.stdout.isatty(),
+        )
         self._tasks: dict[str, Any] = {}
         self._progress.start()
 
@@ -123,7 +156,7 @@ class _Bars:
         """Move the bar of the event's stage."""
         if event.message:
             self._progress.console.print(
-                f"{event.stage}: {displayable(event.message)}", markup=False, highlight=False
+                f"{event.stage}: {printable(event.message)}", markup=False, highlight=False
             )
             return
         if event.stage not in self._tasks:

@@ -1,4 +1,7 @@
-"""The demo's data: 2,000 photos of textile, nominal or with a local or global defect, from a PyPI package."""
+"""The demo's data: 2,000 images of textile from a PyPI package.
+
+Each is nominal, or has a local or global defect.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from headstart.errors import MissingExtra
 
 IMAGE_SIZE = 384
 WHY = (
-    "The defects are a few threads wide. At 224 pixels they blur away (accuracy about 0.75 with this frozen "
-    "backbone), at 384 they can be seen (about 0.90), so the demo uses 384."
+    "The defects are a few threads wide. At 224 pixels they blur away (accuracy about 0.75 with "
+    "this frozen backbone), at 384 they can be seen (about 0.90), so the demo uses 384."
 )
 _PACKAGE = "conformal_clip_data"
 
 
 def demo_folder() -> Path:
-    """The folder with the demo's images, one folder a class.
+    """The folder with the demo's images, one folder for each class.
 
     Source: the package conformal-clip-data (MIT), simulated textile images.
 
@@ -26,8 +29,8 @@ def demo_folder() -> Path:
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtra(
-            "The demo's images are not installed. They come with the package conformal-clip-data (MIT). "
-            'Install it with: pip install "headstart[demo]"'
+            "The demo's images are not installed. They come with the package conformal-clip-data "
+            '(MIT). Install it with: pip install "headstart[demo]"'
         )
     return (
         Path(next(iter(spec.submodule_search_locations))) / "data" / "textile_images" / "simulated"

@@ -1,19 +1,25 @@
-"""Run a frozen prefix: a stream of `uint8 (height, width, 3)` in, `float32 (features,)` out, in order.
+"""Run a frozen prefix: `uint8 (height, width, 3)` after another in, `float32 (features,)` out.
 
-`OpenVINOEngine` runs the converted prefix on the processor, one image a request and one thread a stream:
-that is the fastest way there, and it makes the answer independent of batch and timing. `KerasEngine` runs the
-Keras model in batches, on a GPU or where OpenVINO is missing. Which one, and in which precision, is part of
-the key under which features are kept, because the two agree closely but not to the last bit.
+`OpenVINOEngine` runs the converted prefix on the processor, one image a request and one thread a
+request: that is the fastest way there, and it makes the answer independent of batch and timing.
+`KerasEngine` runs the Keras model in batches, on a GPU or where OpenVINO is missing. Which one, and
+in which precision, is part of the key under which features are kept, because the two agree closely
+but not to the last bit. Both keep the order, and any number of streams may run at once, in one
+thread or in several.
 """
 
 from __future__ import annotations
 
 import glob
+import importlib
 import importlib.util
 import os
+import platform
 import sys
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.errors import HeadstartError
-from headstart.images import Pixels, cpu_count
+from headstart.images import Pixels
+from headstart.workers import cpu_count
 
 Vector = npt.NDArray[np.float32]
 DEVICES = ("auto", "cpu", "gpu")
@@ -32,8 +39,8 @@ _KERAS_BATCH = 32
 class Engine(Protocol):
     """What runs a prefix."""
 
-    def stream(self, images: Iterable[Pixels]) -> Iterator[Vector]:
-        """Give the features of each image, float32 (features,), in order."""
+    def stream(self, images: Iterable[Pixels]) -> Generator[Vector]:
+        """Give the features of each image, float32 (features,), in order; may be closed early."""
         ...
 
 
@@ -51,8 +58,9 @@ def choose_engine(device: str = "auto") -> str:
     if device == "gpu":
         if not _tensorflow_sees_gpu():
             raise HeadstartError(
-                "TensorFlow sees no GPU here. --device gpu needs one, with its driver and the CUDA libraries "
-                '(pip install "tensorflow[and-cuda]"). Use --device cpu to run on the processor.'
+                "TensorFlow sees no GPU here. --device gpu needs one, with its driver and the CUDA "
+                'libraries (pip install "tensorflow[and-cuda]"). Use --device cpu to run on the '
+                "processor."
             )
         return "keras"
     if device == "auto" and _gpu_is_present() and _tensorflow_sees_gpu():
@@ -74,7 +82,7 @@ def _tensorflow_sees_gpu() -> bool:
 
 
 def resolve_precision(precision: str, engine: str) -> str:
-    """Turn `auto` into what this machine computes: bfloat16 where its processor has it, else float32.
+    """Turn `auto` into what is fastest here: bfloat16 where the processor has it, else float32.
 
     Raises:
         HeadstartError: An unknown precision, or bfloat16 where it cannot be had.
@@ -86,8 +94,8 @@ def resolve_precision(precision: str, engine: str) -> str:
     has_bfloat16 = engine == "openvino" and _processor_has_bfloat16()
     if precision == "bfloat16" and not has_bfloat16:
         raise HeadstartError(
-            "This machine does not compute in bfloat16: that takes OpenVINO and a processor with AVX512-BF16 "
-            "or AMX. Use --precision float32."
+            "This machine does not compute in bfloat16: that takes OpenVINO and a processor with "
+            "AVX512-BF16 or AMX. Use --precision float32."
         )
     if precision == "auto":
         return "bfloat16" if has_bfloat16 else "float32"
@@ -95,29 +103,49 @@ def resolve_precision(precision: str, engine: str) -> str:
 
 
 def _processor_has_bfloat16() -> bool:
-    if sys.platform == "linux":  # asking OpenVINO costs its import, half a second
+    if platform.system() == "Linux":  # asking OpenVINO costs its import, half a second
         try:
             flags = Path("/proc/cpuinfo").read_text(errors="replace")
         except OSError:
             return False
         return "avx512_bf16" in flags or "amx_bf16" in flags
-    import openvino
+    return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+def _openvino() -> Any:
+    """Import OpenVINO without its telemetry, which reports every import to its makers.
+
+    OpenVINO has a stub of its own for where the package that reports is not installed.
+    """
+    reporter = "openvino_telemetry"
+    before = sys.modules.get(reporter)
+    sys.modules[reporter] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise HeadstartError(
+            "OpenVINO is not installed here. Expected it, because the network was converted for "
+            "it. Install it with: pip install openvino"
+        ) from error
+    finally:
+        sys.modules.pop(reporter, None)
+        if before is not None:
+            sys.modules[reporter] = before
 
 
 class OpenVINOEngine:
     """A converted prefix on the processor.
 
     Args:
-        model: The `.xml` file; one input uint8 (1, height, width, 3), one output float32 (1, features).
-        precision: `float32` or `bfloat16`; always told to OpenVINO, which otherwise picks by itself.
+        model: The `.xml` file; input uint8 (1, height, width, 3), output float32 (1, features).
+        precision: `float32` or `bfloat16`; OpenVINO is always told, else it picks by itself.
         threads: How many images are computed at once, each by one thread; 0 is all processors.
+
+    Raises:
+        HeadstartError: OpenVINO is missing, or cannot load the file.
     """
 
     def __init__(self, model: Path, precision: str, threads: int = 0) -> None:
-        import openvino
-
         threads = threads or cpu_count()
         options = {
             "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
@@ -127,39 +155,48 @@ class OpenVINOEngine:
             "ENABLE_CPU_PINNING": False,  # decoding shares the processors
         }
         try:
-            compiled = openvino.Core().compile_model(str(model), "CPU", options)
+            self._compiled = _openvino().Core().compile_model(str(model), "CPU", options)
         except RuntimeError as error:
             raise HeadstartError(
                 f"OpenVINO cannot load '{model}': {str(error).strip().splitlines()[-1]} "
-                "Expected the converted network that headstart wrote. Make the bundle or the cache anew."
+                "Expected the converted network that headstart wrote. Make the bundle or the cache "
+                "anew."
             ) from error
-        # Two requests a stream: while one is computed the next is already filled.
-        self._requests = [compiled.create_infer_request() for _ in range(2 * threads)]
+        # Two for each thread: while one is computed the next is already filled.
+        self._most = 2 * threads
+        # Requests that no stream holds; a deque, because its ends may be used by any thread.
+        self._free: deque[Any] = deque()
 
-    def stream(self, images: Iterable[Pixels]) -> Iterator[Vector]:
+    def stream(self, images: Iterable[Pixels]) -> Generator[Vector]:
         """Give the features of each image, float32 (features,), in order."""
-        free = deque(self._requests)
         running: deque[Any] = deque()
         try:
             for pixels in images:
-                if not free:
-                    yield self._collect(running, free)
-                request = free.popleft()
+                if len(running) == self._most:
+                    yield self._collect(running)
+                request = self._request()
                 request.get_input_tensor().data[0] = pixels  # (1, height, width, 3)
                 request.start_async()
                 running.append(request)
             while running:
-                yield self._collect(running, free)
+                yield self._collect(running)
         finally:
             for request in running:
-                request.wait()
+                with suppress(RuntimeError):  # its answer is not wanted any more
+                    request.wait()
+                    self._free.append(request)
 
-    @staticmethod
-    def _collect(running: deque[Any], free: deque[Any]) -> Vector:
+    def _request(self) -> Any:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self._compiled.create_infer_request()
+
+    def _collect(self, running: deque[Any]) -> Vector:
         request = running.popleft()
         request.wait()
-        free.append(request)
         vector: Vector = request.get_output_tensor().data[0].astype(np.float32)
+        self._free.append(request)
         return vector
 
 
@@ -172,8 +209,9 @@ class KerasEngine:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self._lock = threading.Lock()  # Keras compiles at the first call
 
-    def stream(self, images: Iterable[Pixels]) -> Iterator[Vector]:
+    def stream(self, images: Iterable[Pixels]) -> Generator[Vector]:
         """Give the features of each image, float32 (features,), in order."""
         batch: list[Pixels] = []
         for pixels in images:
@@ -187,7 +225,9 @@ class KerasEngine:
     def _run(self, batch: list[Pixels]) -> Iterator[Vector]:
         size = len(batch)
         full = np.stack(batch + [batch[-1]] * (_KERAS_BATCH - size))  # one shape: compiled once
-        yield from np.asarray(self._model.predict_on_batch(full), dtype=np.float32)[:size]
+        with self._lock:
+            vectors = np.asarray(self._model.predict_on_batch(full), dtype=np.float32)
+        yield from vectors[:size]
 
 
 def convert(model: Any, target: Path) -> None:
@@ -196,8 +236,11 @@ def convert(model: Any, target: Path) -> None:
     Args:
         model: One input uint8 (n, height, width, 3), one output float32 (n, features).
         target: The `.xml` file to write; the weights go beside it as `.bin`, in float32.
+
+    Raises:
+        OSError: There is no space for the files, or no permission to write them.
     """
-    import openvino
+    openvino = _openvino()
     import tensorflow
     from openvino.frontend import FrontEndManager
     from openvino.frontend.tensorflow.utils import create_tf_graph_iterator
@@ -213,4 +256,7 @@ def convert(model: Any, target: Path) -> None:
     converted = frontend.convert(frontend.load(graph))
     converted.input(0).get_tensor().set_names({"image"})
     converted.output(0).get_tensor().set_names({"features"})
-    openvino.save_model(converted, os.fspath(target), compress_to_fp16=False)
+    try:
+        openvino.save_model(converted, os.fspath(target), compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(f"OpenVINO cannot write '{target}': {error}") from error

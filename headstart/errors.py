@@ -1,4 +1,7 @@
-"""The errors that headstart raises on purpose: what happened, what was expected and received, what to do."""
+"""The errors that headstart raises on purpose.
+
+Their text says what happened, what was expected and received, and what to do.
+"""
 
 from __future__ import annotations
 

@@ -17,12 +17,15 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
         purpose: What it is needed for, to fill "... is needed for <purpose>".
 
     Raises:
-        MissingExtra: It is not installed.
+        MissingExtra: It is not installed, or what is installed does not load.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        package = module.partition(".")[0]
+        lacking = isinstance(error, ModuleNotFoundError) and error.name == package
+        why = "is not installed" if lacking else f"does not load: {error}"
         raise MissingExtra(
-            f"The package '{module.split('.', maxsplit=1)[0]}' is needed for {purpose} and is not installed. "
+            f"The package '{package}' is needed for {purpose} and {why}. "
             f'Install it with: pip install "headstart[{extra}]"'
         ) from error

@@ -1,9 +1,9 @@
 """Features of many images, made once and kept: paths in, `float16 (n, features)` out.
 
-A record's key is the SHA-256 of the image's bytes, the resize mode and the view, in a store of its own for each
-prefix; its value is the features as raw float16 and the image's grey thumbnail. So a renamed or copied image
-is computed once, an edited one again, and ten new images among ten thousand cost ten. Decoding, the engine and
-writing overlap; memory stays the same for any number of images.
+A record's key is the SHA-256 of the image's bytes, the resize mode and the view, in a store of its
+own for each prefix; its value is the features as raw float16 and the image's grey thumbnail. So a
+renamed or copied image is computed once, an edited one again, and ten new images among ten thousand
+cost ten. Decoding, the engine and writing overlap; memory stays the same for any number of images.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import hashlib
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
-from itertools import chain, islice, takewhile
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +23,16 @@ import numpy.typing as npt
 
 from headstart import formats, progress
 from headstart.errors import HeadstartError
-from headstart.images import BadImage, Decoded, Pixels, decode, map_in_order, read_bytes
+from headstart.images import BadImage, Pixels, check_resize, decode, read_bytes
 from headstart.locations import cache_root
 from headstart.prefix import Prefix
 from headstart.store import Store, StoreError, open_store, read_in_blocks
+from headstart.workers import map_in_order
 
-_THUMBNAIL_BYTES = formats.THUMBNAIL**2
+_SIDE = formats.THUMBNAIL
+_THUMBNAIL_BYTES = _SIDE**2
 _BATCH = 4  # images a decoding task takes at once
+_RENEW = 4096  # images after which the store is opened anew: what is read of it stays in memory
 _FLUSH_RECORDS, _FLUSH_SECONDS = 256, 1.0  # what kill -9 can lose at most
 _LARGEST = float(np.finfo(np.float16).max)
 STAGE = "features"
@@ -39,9 +42,9 @@ STAGE = "features"
 class Features:
     """The kept features of n images.
 
-    `digests` holds each image's SHA-256 (b"" where it could not be read), `thumbnails` uint8 (n, T, T);
-    `bad` gives the reason for each row without features, `computed` counts those made in this call,
-    `unreached` is the rows for which there was no time.
+    `digests` holds each image's SHA-256 (b"" where it could not be read), `thumbnails` uint8
+    (n, T, T); `bad` gives the reason for each row without features, `computed` counts those made in
+    this call, `unreached` is the rows for which there was no time.
     """
 
     digests: tuple[bytes, ...]
@@ -50,9 +53,9 @@ class Features:
     computed: int
     unreached: tuple[int, ...]
     width: int
-    _keys: tuple[bytes, ...]
-    _folder: Path
-    _unkept: dict[bytes, bytes]
+    _keys: tuple[bytes, ...] = field(repr=False)
+    _folder: Path = field(repr=False)
+    _unkept: dict[bytes, bytes] = field(repr=False)
 
     def matrix(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]:
         """Read the features of `rows` (m,) as float16 (m, features).
@@ -61,18 +64,20 @@ class Features:
             HeadstartError: They were removed from the cache since; running again makes them.
         """
         result = np.empty((len(rows), self.width), np.float16)
-        keys = [self._keys[row] for row in rows]
-        for position, content in enumerate(self._contents(keys)):
-            if content is None:
-                raise HeadstartError(
-                    f"Features are missing in '{self._folder}'. They were there a moment ago and were removed "
-                    "or damaged meanwhile. Run the same command again: only the missing are computed."
-                )
-            result[position] = np.frombuffer(content, np.float16, self.width)
+        try:
+            for position, content in enumerate(self._contents([self._keys[row] for row in rows])):
+                if content is None:
+                    raise StoreError("removed or damaged meanwhile")
+                result[position] = np.frombuffer(content, np.float16, self.width)
+        except StoreError as error:
+            raise HeadstartError(
+                f"Features are missing in '{self._folder}': {error}. Expected what was there a "
+                "moment ago. Run the same command again: only the missing are computed."
+            ) from error
         return result
 
     def take(self, rows: npt.NDArray[np.int64]) -> Features:
-        """The features of some of the images, all of which have features, in the order of `rows`."""
+        """The features of some of the images, in the order of `rows`; all of them have some."""
         return replace(
             self,
             digests=tuple(self.digests[row] for row in rows),
@@ -83,14 +88,9 @@ class Features:
         )
 
     def _contents(self, keys: list[bytes]) -> Iterator[bytes | None]:
-        if not self._unkept:
-            yield from read_in_blocks(self._folder, keys)
-            return
+        kept = read_in_blocks(self._folder, [key for key in keys if key not in self._unkept])
         for key in keys:
-            if key in self._unkept:
-                yield self._unkept[key]
-            else:
-                yield from read_in_blocks(self._folder, [key])
+            yield self._unkept[key] if key in self._unkept else next(kept)
 
 
 def extract(
@@ -109,11 +109,13 @@ def extract(
         deadline: `time.monotonic()` at which to stop; what was made until then stays kept.
 
     Raises:
-        HeadstartError: The network cannot be loaded, or gives values that are not finite.
+        HeadstartError: The network cannot be loaded or gives values that are not finite, or
+            `resize` is unknown.
     """
-    folder = cache_root() / "features" / prefix.identity.key
-    run = _Extraction(folder, prefix, resize, len(paths))
-    run.run(paths, deadline)
+    check_resize(resize)
+    folder = cache_root() / "features" / prefix.identity.here().key
+    run = _Extraction(folder, prefix, resize, paths)
+    run.run(deadline)
     return run.features()
 
 
@@ -129,101 +131,117 @@ def to_half(vector: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
 
 @dataclass(frozen=True)
 class _Looked:
-    """One image as a decoding thread leaves it: kept already (`content`), to compute (`decoded`), or `bad`."""
+    """An image as a decoding thread leaves it: kept already, or to be computed from `pixels`."""
 
     row: int
-    digest: bytes = b""
-    content: bytes | None = None
-    decoded: Decoded | None = None
-    bad: str = ""
+    digest: bytes
+    thumbnail: Pixels
+    pixels: Pixels | None = None
+
+
+@dataclass(frozen=True)
+class _Bad:
+    row: int
+    reason: str
 
 
 class _Extraction:
-    """The state of one `extract`; only `look` is called from other threads."""
+    """The state of one `extract`; only `_look` is called from other threads."""
 
-    def __init__(self, folder: Path, prefix: Prefix, resize: str, count: int) -> None:
-        self.folder, self.prefix, self.resize = folder, prefix, resize
+    def __init__(self, folder: Path, prefix: Prefix, resize: str, paths: Sequence[Path]) -> None:
+        self.folder, self.prefix, self.resize, self.paths = folder, prefix, resize, paths
         self.size = prefix.width * 2 + _THUMBNAIL_BYTES
-        self.store: Store | None = None
-        self.digests = [b""] * count
-        self.thumbnails = np.zeros((count, formats.THUMBNAIL, formats.THUMBNAIL), np.uint8)
+        self.store: Store | None = None  # to read from
+        self.digests = [b""] * len(paths)
+        self.thumbnails = np.zeros((len(paths), _SIDE, _SIDE), np.uint8)
         self.bad: dict[int, str] = {}
+        self.begun: set[bytes] = set()  # digests of what was computed here, or is being
         self.unkept: dict[bytes, bytes] = {}
         self.pending: list[tuple[bytes, bytes]] = []
         self.flushed = time.monotonic()
-        self.computed = 0
+        self.told = False
 
-    def run(self, paths: Sequence[Path], deadline: float) -> None:
-        with progress.stage(STAGE, len(paths)) as stage, ExitStack() as stack:
+    def run(self, deadline: float) -> None:
+        waiting: deque[_Looked] = deque()
+        with progress.stage(STAGE, len(self.paths)) as stage, ExitStack() as stack:
+            looked = stack.enter_context(closing(self._looked(deadline)))
+            needed = stack.enter_context(closing(self._needed(looked, waiting, stage)))
+            first = next(needed, None)
+            if first is not None:  # else no engine is needed, and no framework imported
+                stream = self.prefix.open().stream(chain([first], needed))
+                for vector in stack.enter_context(closing(stream)):
+                    one = waiting.popleft()
+                    self._keep(one.digest, one.thumbnail, vector)
+                    stage.advance()
+            self._flush()
+
+    def _looked(self, deadline: float) -> Generator[list[_Looked | _Bad]]:
+        for start in range(0, len(self.paths), _RENEW):
+            block = range(start, min(start + _RENEW, len(self.paths)))
+            tasks = (block[first : first + _BATCH] for first in range(0, len(block), _BATCH))
+            with self._reading(), closing(map_in_order(self._look, tasks)) as batches:
+                for batch in batches:
+                    if time.monotonic() >= deadline:
+                        return
+                    yield batch
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with ExitStack() as stack:
             try:
                 self.store = stack.enter_context(open_store(self.folder))
             except StoreError as error:
                 self._tell(error)
-            waiting: deque[_Looked] = deque()
-            needed = stack.enter_context(
-                closing(self._needed(self._looked(paths, deadline), waiting, stage))
-            )
-            first = next(needed, None)
-            if first is not None:  # else no engine is needed, and no framework imported
-                for vector in self.prefix.open().stream(chain([first], needed)):
-                    self._keep(waiting.popleft(), vector)
-                    stage.advance()
-            self._flush()
+            yield
+            self.store = None
 
-    def _looked(self, paths: Sequence[Path], deadline: float) -> Iterator[list[_Looked]]:
-        rows = iter(enumerate(paths))
-        batches = iter(lambda: list(islice(rows, _BATCH)), [])
-        with closing(map_in_order(self._look, batches)) as looked:
-            yield from takewhile(lambda _: time.monotonic() < deadline, looked)
+    def _look(self, rows: range) -> list[_Looked | _Bad]:
+        return [self._look_at(row, self.paths[row]) for row in rows]
 
-    def _needed(
-        self, looked: Iterator[list[_Looked]], waiting: deque[_Looked], stage: progress.Stage
-    ) -> Iterator[Pixels]:
-        """Give the pixels of each image whose features are missing; note the others."""
-        with closing(looked):  # type: ignore[type-var]
-            for batch in looked:
-                for one in batch:
-                    if one.decoded is not None:
-                        waiting.append(one)
-                        yield one.decoded.pixels
-                        continue
-                    if one.content is not None:
-                        self._note(one, np.frombuffer(one.content[-_THUMBNAIL_BYTES:], np.uint8))
-                    else:
-                        self.bad[one.row] = one.bad
-                    stage.advance()
-
-    def _look(self, batch: list[tuple[int, Path]]) -> list[_Looked]:
-        return [self._look_at(row, path) for row, path in batch]
-
-    def _look_at(self, row: int, path: Path) -> _Looked:
+    def _look_at(self, row: int, path: Path) -> _Looked | _Bad:
         try:
             data = read_bytes(path)
             digest = hashlib.sha256(data).digest()
             if self.store is not None:
                 (content,) = self.store.get([record_key(digest, self.resize)])
                 if content is not None and len(content) == self.size:
-                    return _Looked(row, digest, content=content)
+                    thumbnail = np.frombuffer(content[-_THUMBNAIL_BYTES:], np.uint8)
+                    return _Looked(row, digest, thumbnail.reshape(_SIDE, _SIDE))
             decoded = decode(data, self.prefix.identity.image_size, self.resize)
-            return _Looked(row, digest, decoded=decoded)
+            return _Looked(row, digest, decoded.thumbnail, decoded.pixels)
         except BadImage as error:
-            return _Looked(row, bad=str(error))
+            return _Bad(row, str(error))
 
-    def _note(self, one: _Looked, thumbnail: npt.NDArray[np.uint8]) -> None:
-        self.digests[one.row] = one.digest
-        self.thumbnails[one.row] = thumbnail.reshape(self.thumbnails.shape[1:])
+    def _needed(
+        self,
+        looked: Iterator[list[_Looked | _Bad]],
+        waiting: deque[_Looked],
+        stage: progress.Stage,
+    ) -> Generator[Pixels]:
+        """Note each image, and give the pixels of those whose features are missing."""
+        for one in chain.from_iterable(looked):
+            if isinstance(one, _Bad):
+                self.bad[one.row] = one.reason
+                stage.advance()
+                continue
+            self.digests[one.row] = one.digest
+            self.thumbnails[one.row] = one.thumbnail
+            if one.pixels is None or one.digest in self.begun:
+                stage.advance()
+                continue
+            self.begun.add(one.digest)
+            waiting.append(one)
+            yield one.pixels
 
-    def _keep(self, one: _Looked, vector: npt.NDArray[np.float32]) -> None:
-        assert one.decoded is not None
+    def _keep(self, digest: bytes, thumbnail: Pixels, vector: npt.NDArray[np.float32]) -> None:
         if not np.isfinite(vector).all():
             raise HeadstartError(
-                f"The backbone '{self.prefix.identity.backbone}' gave values that are not finite. Expected "
-                "numbers for every image. Its weights file may be damaged: load it anew, or use float32."
+                f"The backbone '{self.prefix.identity.backbone}' gave values that are not finite. "
+                "Expected numbers for every image. Its weights file may be damaged: load it anew, "
+                "or use --precision float32."
             )
-        self._note(one, one.decoded.thumbnail)
-        content = to_half(vector).tobytes() + one.decoded.thumbnail.tobytes()
-        self.pending.append((record_key(one.digest, self.resize), content))
-        self.computed += 1
+        content = to_half(vector).tobytes() + thumbnail.tobytes()
+        self.pending.append((record_key(digest, self.resize), content))
         late = time.monotonic() - self.flushed > _FLUSH_SECONDS
         if late or len(self.pending) >= _FLUSH_RECORDS:
             self._flush()
@@ -232,19 +250,22 @@ class _Extraction:
         self.flushed = time.monotonic()
         if not self.pending:
             return
-        if self.store is not None and not self.unkept:
-            try:
-                self.store.put(self.pending)
-            except StoreError as error:
-                self._tell(error)
+        try:
+            if self.told:
                 self.unkept.update(self.pending)
-        else:
+            else:
+                with open_store(self.folder) as store:
+                    store.put(self.pending)
+        except StoreError as error:
+            self._tell(error)
             self.unkept.update(self.pending)
         self.pending = []
 
-    @staticmethod
-    def _tell(error: StoreError) -> None:
-        progress.remark(STAGE, f"features are not kept, only used in this run: {error}")
+    def _tell(self, error: StoreError) -> None:
+        """Say once that nothing more is kept."""
+        if not self.told:
+            progress.remark(STAGE, f"features are not kept, only used in this run: {error}")
+        self.told = True
 
     def features(self) -> Features:
         rows = range(len(self.digests))
@@ -252,7 +273,7 @@ class _Extraction:
             digests=tuple(self.digests),
             thumbnails=self.thumbnails,
             bad=self.bad,
-            computed=self.computed,
+            computed=len(self.begun),
             unreached=tuple(row for row in rows if not self.digests[row] and row not in self.bad),
             width=self.prefix.width,
             _keys=tuple(record_key(digest, self.resize) for digest in self.digests),

@@ -1,4 +1,4 @@
-"""The options that `headstart fit` and `headstart demo` share, defined once as a dataclass for Typer."""
+"""The options that `headstart fit` and `headstart demo` share, defined once, as a dataclass."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class FitOptions:
 
 
 def with_fit_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take a `FitOptions` as its last parameter, `options`, from one option a field."""
+    """Let a command take a `FitOptions` as its last parameter, from one option for each field."""
     hints = get_type_hints(FitOptions, include_extras=True)
     own = [
         value

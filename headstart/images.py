@@ -1,9 +1,9 @@
-"""Encoded images in, `uint8 (height, width, 3)` RGB out: the only decoder, for training and prediction alike.
+"""Encoded images in, `uint8 (height, width, 3)` RGB out: the only decoder, for all stages.
 
-The header is checked before anything is decoded, the format is found by content, EXIF orientation is applied,
-every mode becomes RGB, and the resize is anti-aliased. A JPEG far larger than the target is decoded at a half,
-a quarter or an eighth of its size, which for 12 megapixels is ten times faster and gives the same image.
-Threads work a bounded number of images ahead and the results come in order.
+The header is checked before anything is decoded, the format is found by content, EXIF orientation
+is applied, every mode becomes RGB, and the resize is anti-aliased. A JPEG far larger than the
+target is decoded at a half, a quarter or an eighth of its size, which for 12 megapixels is ten
+times faster and gives the same image.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +38,7 @@ _PILLOW_FORMATS = {
     "tiff": ("TIFF",),
     "heic": ("HEIF", "AVIF"),
 }
-# What Pillow raises for a file that is not what it claims to be, by its own documentation and tests.
+# What Pillow raises for a file that is not what it claims to be, by its documentation and tests.
 _PILLOW_ERRORS = (
     OSError,
     SyntaxError,
@@ -104,26 +102,29 @@ def decode(data: bytes, image_size: tuple[int, int], resize: str = "squash") -> 
     """Decode one image at `image_size`.
 
     Args:
-        data: The bytes of a JPEG, PNG, WebP, BMP, GIF (its first frame), TIFF or, with the extra, HEIC file.
+        data: The bytes of a JPEG, PNG, WebP, BMP, GIF (its first frame), TIFF or, with the extra,
+            HEIC file.
         image_size: (height, width) of the result in pixels.
-        resize: `squash` changes the aspect ratio, `crop` keeps the largest centred part of the right aspect
-            ratio, `pad` keeps the whole image and fills up with grey.
+        resize: `squash` changes the aspect ratio, `crop` keeps the largest centred part of the
+            right aspect ratio, `pad` keeps the whole image and fills up with grey.
 
     Raises:
         BadImage: Not an image, broken, or larger than `MAX_PIXELS`.
         HeadstartError: An unknown `resize`.
     """
+    check_resize(resize)
+    with _told(), _open(data) as image:
+        if image.format in ("JPEG", "MPO"):
+            image.draft(None, _wanted(image.size, _before_turning(image, image_size), resize))
+        return _finish(image, image_size, resize)
+
+
+def check_resize(resize: str) -> None:
+    """Raise HeadstartError where there is no such way to resize."""
     if resize not in RESIZE_MODES:
         raise HeadstartError(
             f"Unknown resize '{resize}'. Expected one of: {', '.join(RESIZE_MODES)}."
         )
-    try:
-        with _open(data) as image:
-            return _finish(image, image_size, resize)
-    except BadImage:
-        raise
-    except _PILLOW_ERRORS as error:
-        raise BadImage(f"broken: {_first_line(error)}") from error
 
 
 def from_array(
@@ -137,22 +138,36 @@ def from_array(
         resize: `squash`, `crop` or `pad`.
 
     Raises:
-        BadImage: Another type or shape, or no pixels.
+        BadImage: Another type or shape, no pixels, or a Pillow image whose file is broken.
+        HeadstartError: An unknown `resize`.
     """
+    check_resize(resize)
     if isinstance(image, np.ndarray):
         good = image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2:] == (3,))
         if not good or not image.size:
             raise BadImage(
-                f"An array of {image.dtype} {image.shape} is no image. Expected uint8 (height, width, 3), "
-                "RGB, 0 to 255. Convert it, or give the path of the file."
+                f"An array of {image.dtype} {image.shape} is no image. Expected uint8 "
+                "(height, width, 3), RGB, 0 to 255. Convert it, or give the path of the file."
             )
         image = Image.fromarray(image)
     elif not isinstance(image, Image.Image):
         raise BadImage(
-            f"A {type(image).__name__} is no image. Expected a path, the bytes of an image file, a uint8 "
-            "array or a Pillow image. Give one of these."
+            f"A {type(image).__name__} is no image. Expected a path, the bytes of an image file, "
+            "a uint8 array or a Pillow image. Give one of these."
         )
-    return _finish(image, image_size, resize).pixels
+    with _told():
+        return _finish(image, image_size, resize).pixels
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what Pillow raises into `BadImage`."""
+    try:
+        yield
+    except BadImage:
+        raise
+    except _PILLOW_ERRORS as error:
+        raise BadImage(f"broken: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -182,21 +197,23 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _finish(image: Image.Image, image_size: tuple[int, int], resize: str) -> Decoded:
-    height, width = image_size
+    image.load()  # which turns a TIFF already, and takes its orientation away
     orientation = _orientation(image)
-    target = (
-        (height, width) if orientation >= 5 else (width, height)
-    )  # Pillow's order, before turning
-    if image.format in ("JPEG", "MPO"):
-        image.draft(None, _wanted(image.size, target, resize))  # type: ignore[arg-type]
+    target = _before_turning(image, image_size)
     image = _to_rgb(image)
     size = formats.THUMBNAIL
     small = _resize(image, target, resize)
     whole = small if resize == "squash" else image
     grey = whole.resize((size, size), Image.Resampling.BOX).convert("L")
-    if orientation in _TRANSPOSE:
+    if orientation > 1:
         small, grey = (part.transpose(_TRANSPOSE[orientation]) for part in (small, grey))
     return Decoded(np.asarray(small), np.asarray(grey))
+
+
+def _before_turning(image: Image.Image, image_size: tuple[int, int]) -> tuple[int, int]:
+    """The target in Pillow's order, (width, height), of an image that is not turned yet."""
+    height, width = image_size
+    return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -204,7 +221,7 @@ def _orientation(image: Image.Image) -> int:
         value = image.getexif().get(_ORIENTATION, 1)
     except _PILLOW_ERRORS:  # damaged metadata do not make the pixels unreadable
         return 1
-    return value if isinstance(value, int) else 1
+    return value if value in _TRANSPOSE else 1
 
 
 def _wanted(size: tuple[int, int], target: tuple[int, int], resize: str) -> tuple[int, int]:
@@ -218,7 +235,6 @@ def _wanted(size: tuple[int, int], target: tuple[int, int], resize: str) -> tupl
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
-        image.load()
         return image
     if image.mode == "L" and "transparency" not in image.info:
         return image.convert("RGB")
@@ -234,8 +250,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _to_8_bits(values: npt.NDArray[np.generic]) -> Pixels:
     """Grey values of more than 8 bits, scaled by the smallest usual bit depth that holds them.
 
-    Cameras and microscopes store 10, 12 or 14 bits in 16-bit files without saying so; Pillow's own conversion
-    clips all of them to white.
+    Cameras and microscopes store 10, 12 or 14 bits in 16-bit files without saying so; Pillow's own
+    conversion clips all of them to white.
     """
     numbers = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     highest = float(numbers.max(initial=0.0))
@@ -267,45 +283,5 @@ def _resize(image: Image.Image, target: tuple[int, int], resize: str) -> Image.I
 
 
 def _inside(length: float, limit: int) -> int:
-    """`length` rounded so that the margins on both sides are equal, as turning the image demands."""
+    """`length` rounded so that both margins are equal, as turning the image demands."""
     return max(1, limit - 2 * round((limit - length) / 2))
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-def map_in_order(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    threads: int | None = None,
-    ahead: int = 0,
-) -> Iterator[Result]:
-    """Call `function` on each item in threads and give the results in order.
-
-    At most `ahead` items (default: four a thread) are under way or waiting at a time, so memory stays bounded
-    however slow the consumer is. Closing the iterator cancels what has not begun.
-    """
-    threads = threads or cpu_count()
-    ahead = ahead or 4 * threads
-    source = iter(items)
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="headstart-decode") as pool:
-        try:
-            for item in source:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def cpu_count() -> int:
-    """The number of processors that this process may use, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1

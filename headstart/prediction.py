@@ -11,8 +11,8 @@ from pathlib import Path
 
 from headstart import formats, progress
 from headstart.classifier import Prediction, Unreadable
-from headstart.console import displayable
 from headstart.errors import HeadstartError
+from headstart.scan import encodable, printable
 
 Answers = Iterable[Prediction | Unreadable]
 
@@ -31,11 +31,11 @@ def find_files(places: Sequence[Path]) -> list[Path]:
             found.append(place)
         else:
             raise HeadstartError(
-                f"There is no file or folder '{displayable(str(place))}'. Expected images or folders of "
-                "images. Check the path."
+                f"There is no file or folder '{printable(str(place))}'. Expected images or "
+                "folders of images. Check the path."
             )
     if not found:
-        names = ", ".join(f"'{displayable(str(place))}'" for place in places)
+        names = ", ".join(f"'{printable(str(place))}'" for place in places)
         raise HeadstartError(
             f"No images in {names}. Expected JPEG, PNG, WebP, BMP, GIF or TIFF files."
         )
@@ -44,7 +44,7 @@ def find_files(places: Sequence[Path]) -> list[Path]:
 
 def _images_in(folder: Path) -> list[Path]:
     found = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders.sort()
         for name in sorted(names):
             path = Path(parent, name)
@@ -53,29 +53,37 @@ def _images_in(folder: Path) -> list[Path]:
     return found
 
 
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be read is no empty folder."""
+    raise error
+
+
 def _is_image(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return formats.sniff(file.read(32)) is not None
+            return formats.sniff(file.read(formats.HEAD_BYTES)) is not None
     except OSError:
-        return False
+        return True  # it may be one: its answer will say why it cannot be read
 
 
 def write_text(answers: Answers, top: int, total: int) -> int:
-    """Print a line an image: its name and its `top` classes; gives how many were answered."""
+    """Print a line for each image: its name and its `top` classes; gives how many were answered."""
     answered = 0
     for answer in _counted(answers, total):
         if isinstance(answer, Unreadable):
-            print(f"skipped {displayable(answer.reason)}", file=sys.stderr)
+            print(f"skipped {printable(answer.reason)}", file=sys.stderr)
             continue
         answered += 1
-        classes = ", ".join(f"{displayable(label)} {value:.3f}" for label, value in answer.top(top))
-        print(f"{displayable(answer.source)}: {classes}")
+        classes = ", ".join(f"{printable(label)} {value:.3f}" for label, value in answer.top(top))
+        print(f"{printable(answer.source)}: {classes}")
     return answered
 
 
 def write_csv(answers: Answers, top: int, total: int) -> int:
-    """Print CSV: path, label and probability (numbered where `top` > 1), error; gives how many were answered."""
+    """Print CSV: path, label and probability (numbered where `top` > 1), error.
+
+    Gives how many were answered.
+    """
     writer = csv.writer(sys.stdout, lineterminator="\n")
     ranks = [""] if top == 1 else [f"_{rank + 1}" for rank in range(top)]
     writer.writerow(
@@ -85,33 +93,31 @@ def write_csv(answers: Answers, top: int, total: int) -> int:
     for answer in _counted(answers, total):
         if isinstance(answer, Unreadable):
             writer.writerow(
-                [displayable(answer.source), *[""] * (2 * len(ranks)), displayable(answer.reason)]
+                [printable(answer.source), *[""] * (2 * len(ranks)), printable(answer.reason)]
             )
             continue
         answered += 1
         cells = [
-            cell
-            for label, value in answer.top(top)
-            for cell in (displayable(label), f"{value:.6f}")
+            cell for label, value in answer.top(top) for cell in (printable(label), f"{value:.6f}")
         ]
         cells += [""] * (2 * len(ranks) - len(cells))
-        writer.writerow([displayable(answer.source), *cells, ""])
+        writer.writerow([printable(answer.source), *cells, ""])
     return answered
 
 
 def write_json(answers: Answers, top: int, total: int) -> int:
-    """Print one JSON object with an entry an image; gives how many were answered."""
+    """Print one JSON object with an entry for each image; gives how many were answered."""
     answered = 0
     print('{"predictions": [', end="")
     for index, answer in enumerate(_counted(answers, total)):
-        entry: dict[str, object] = {"path": displayable(answer.source)}
+        entry: dict[str, object] = {"path": encodable(answer.source)}
         if isinstance(answer, Unreadable):
-            entry["error"] = displayable(answer.reason)
+            entry["error"] = encodable(answer.reason)
         else:
             answered += 1
             classes = [{"label": label, "probability": value} for label, value in answer.top(top)]
             entry |= {"label": answer.label, "probability": answer.probability, "top": classes}
-        print(("," if index else "") + "\n " + json.dumps(entry), end="")
+        print(("," if index else "") + "\n " + json.dumps(entry, allow_nan=False), end="")
     print("\n]}")
     return answered
 

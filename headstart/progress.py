@@ -1,7 +1,8 @@
 """What long work tells while it runs: events for a listener, silent where nobody listens.
 
-One stream serves the command line and the browser. Work opens a `stage`, calls `advance` on it, and the
-listener set by `listen` gets an `Event` at most ten times a second and at the stage's start and end.
+One stream serves the command line and the browser. Work opens a `stage`, calls `advance` on it, and
+the listener set by `listen` gets an `Event` at most ten times a second and at the stage's start and
+end.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from headstart.engine import PRECISIONS
@@ -22,10 +22,12 @@ class Recipe:
     Attributes:
         backbone: A name of `list_backbones()`.
         weights: `imagenet`, the path of a weights file, or None for random weights.
-        image_size: (height, width) in pixels, one number for a square, or None for the backbone's own size.
+        image_size: (height, width) in pixels, one number for a square, or None for the backbone's
+            own size.
         resize: `squash`, `crop` or `pad`.
         head: `linear`, `mlp`, `prototype`, or `auto` by the number of images.
-        class_weight: `balanced` counts every class alike, `none` every image; `auto` decides by the data.
+        class_weight: `balanced` counts every class alike, `none` every image; `auto` decides by the
+            data.
         seed: Fixes the split and everything random.
         precision: `float32`, `bfloat16`, or `auto` by the processor.
         validation_fraction: The part of the images set aside to make choices, 0 < fraction < 0.5.
@@ -52,25 +54,25 @@ class Recipe:
         _one_of("head", self.head, HEADS)
         _one_of("class_weight", self.class_weight, CLASS_WEIGHTS)
         _one_of("precision", self.precision, PRECISIONS)
-        if isinstance(self.image_size, list | tuple):  # JSON has no tuples
-            object.__setattr__(self, "image_size", tuple(self.image_size))
-        elif self.image_size is not None:
-            object.__setattr__(self, "image_size", (self.image_size, self.image_size))
-        _check_size(self.image_size)
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+        object.__setattr__(self, "image_size", _checked_size(self.image_size))
+        if not _is_whole(self.seed, 0, 2**32 - 1):
             raise HeadstartError(
                 f"The seed cannot be {self.seed!r}. Expected a whole number from 0 to 2^32 - 1."
             )
+        _check_text("backbone", self.backbone, "a name such as 'efficientnet_lite0'")
+        if self.weights is not None:
+            _check_text("weights", self.weights, "'imagenet', the path of a file, or None")
         for name in ("validation_fraction", "test_fraction"):
             value = getattr(self, name)
-            if not 0 < value < 0.5:
+            if not isinstance(value, int | float) or not 0 < value < 0.5:
                 raise HeadstartError(
-                    f"{name} cannot be {value}. Expected a number between 0 and 0.5."
+                    f"{name} cannot be {value!r}. Expected a number between 0 and 0.5."
                 )
 
-    def at_size(self, image_size: tuple[int, int]) -> Recipe:
-        """The same recipe with the image size filled in."""
-        return replace(self, image_size=image_size)
+    @property
+    def height_and_width(self) -> tuple[int, int] | None:
+        """The image size in pixels, or None for the backbone's own."""
+        return _checked_size(self.image_size)
 
     def to_dict(self) -> dict[str, Any]:
         """The choices as JSON values."""
@@ -90,7 +92,8 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
     unknown = sorted(set(values) - known)
     if unknown:
         raise HeadstartError(
-            f"Unknown names in the recipe: {', '.join(unknown)}. Expected some of: {', '.join(sorted(known))}."
+            f"Unknown names in the recipe: {', '.join(unknown)}. Expected some of: "
+            f"{', '.join(sorted(known))}."
         )
     return Recipe(**values)
 
@@ -100,13 +103,24 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise HeadstartError(f"{name} cannot be {value!r}. Expected one of: {', '.join(allowed)}.")
 
 
-def _check_size(image_size: object) -> None:
+def _check_text(name: str, value: object, expected: str) -> None:
+    if not isinstance(value, str) or not value:
+        raise HeadstartError(f"{name} cannot be {value!r}. Expected {expected}.")
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    """Whether it is a whole number in the range; True is an int for Python, and no number here."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _checked_size(image_size: object) -> tuple[int, int] | None:
+    """The size as a pair; JSON has no tuples, so a list is one too."""
     if image_size is None:
-        return
-    good = isinstance(image_size, tuple) and len(image_size) == 2
-    if not good or not all(
-        isinstance(side, int) and 1 <= side <= LARGEST_SIZE for side in image_size
-    ):  # type: ignore[attr-defined]
+        return None
+    pair = image_size if isinstance(image_size, list | tuple) else (image_size, image_size)
+    if len(pair) != 2 or not all(_is_whole(side, 1, LARGEST_SIZE) for side in pair):
         raise HeadstartError(
-            f"The image size cannot be {image_size}. Expected a height and a width from 1 to {LARGEST_SIZE} pixels."
+            f"The image size cannot be {image_size!r}. Expected a height and a width from 1 to "
+            f"{LARGEST_SIZE} pixels."
         )
+    return pair[0], pair[1]

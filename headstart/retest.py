@@ -23,8 +23,9 @@ _TEST = PART_NAMES.index("test")
 class Retest:
     """The result of `evaluate_bundle`.
 
-    `evaluation` is on all images used; `unseen` on those that the classifier was not trained on, None where
-    that is all or none of them; `seen` counts the others. `skipped` lists files that were not used.
+    `evaluation` is on all images used; `unseen` on those that the classifier was not trained on,
+    None where that is all or none of them; `seen` counts the others. `skipped` lists files that
+    were not used.
     """
 
     evaluation: Evaluation
@@ -46,8 +47,8 @@ class Retest:
         lines = [summary(self.evaluation)]
         if self.seen:
             lines.append(
-                f"Warning: the classifier was trained on {self.seen} of these images, so the figures above are "
-                "better than they would be for new ones."
+                f"Warning: the classifier was trained on {self.seen} of these images, so the "
+                "figures above are better than they would be for new ones."
             )
         if self.unseen is not None:
             lines.append("Without them:\n" + summary(self.unseen))
@@ -61,7 +62,8 @@ def evaluate_bundle(path: str | os.PathLike[str], source: str | os.PathLike[str]
 
     Args:
         path: A folder that `headstart fit` wrote.
-        source: Images as `headstart.fit` takes them; where they are split already, the test part is used.
+        source: Images as `headstart.fit` takes them; where they are split already, the test part is
+            used.
 
     Raises:
         HeadstartError: No bundle, or a damaged one.
@@ -72,8 +74,9 @@ def evaluate_bundle(path: str | os.PathLike[str], source: str | os.PathLike[str]
     unknown = sorted(set(dataset.class_names) - set(classifier.class_names))
     if unknown:
         raise DatasetError(
-            f"The classifier does not know these classes: {', '.join(unknown[:10])}. Expected some of: "
-            f"{', '.join(classifier.class_names[:20])}. Rename the folders, or train on these images."
+            f"The classifier does not know these classes: {', '.join(unknown[:10])}. Expected some "
+            f"of: {', '.join(classifier.class_names[:20])}. Rename the folders, or train on these "
+            "images."
         )
     features = extract(dataset.paths, classifier.prefix, resize=classifier.resize)
     place = {path: row for row, path in enumerate(dataset.paths)}

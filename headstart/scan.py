@@ -56,16 +56,23 @@ def display(name: str) -> str:
     """Make the name of a file fit to be shown and stored: no surrogates, no control characters.
 
     Bytes that are not UTF-8 become backslash escapes, so do newlines, and characters that turn the
-    direction of the text.
+    direction of the text. Accents are composed.
     """
+    return _escaped(unicodedata.normalize("NFC", encodable(name)))
+
+
+def printable(name: str) -> str:
+    """`display`, but with the accents as they are, so that a plain name stays as it is."""
+    return _escaped(encodable(name))
+
+
+def encodable(name: str) -> str:
+    """Make the name of a file valid Unicode: bytes that are not UTF-8 become backslash escapes."""
     try:
         raw = name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half a UTF-16 pair, which Windows allows in names
         raw = name.encode("utf-8", "surrogatepass")
-    text = unicodedata.normalize("NFC", raw.decode("utf-8", "backslashreplace"))
-    if text.isprintable():
-        return text
-    return "".join(_escape(one) for one in text)
+    return raw.decode("utf-8", "backslashreplace")
 
 
 def display_path(path: str) -> str:
@@ -118,6 +125,10 @@ def _by_folder(path: str) -> list[str]:
     return path.split(os.sep)
 
 
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(_escape(one) for one in text)
+
+
 def _escape(one: str) -> str:
     if unicodedata.category(one) in _ESCAPED or one in _BIDI:
         return one.encode("unicode_escape").decode("ascii")
@@ -137,9 +148,8 @@ class _Walk:
         self.problems: list[Problem] = []
         self.folders: list[str] = []
         self.others: list[str] = []
-        self._real: list[tuple[str, bool]] = [
-            ("", False)
-        ]  # (path, inside a hidden folder), a stack
+        # A stack of (path, inside a hidden folder).
+        self._real: list[tuple[str, bool]] = [("", False)]
         self._links: deque[str] = deque()
         self._visited = self._ancestors()
 

@@ -1,8 +1,9 @@
-"""Records kept on disk by key, in one LMDB environment a folder: crash-safe, for many processes at once.
+"""Records kept on disk by key, one LMDB environment a folder: crash-safe, many processes at once.
 
-Each value carries a checksum over key and content, so a damaged record is as good as none. A file cut short or
-damaged in its structure would bring the process down inside LMDB: unless the last user closed it cleanly and
-nothing touched it since, a child process walks through it first, and what does not survive that is thrown away.
+Each value carries a checksum over key and content, so a damaged record is as good as none. A file
+cut short or damaged in its structure would bring the process down inside LMDB: unless the last user
+closed it cleanly and nothing touched it since, a child process walks through it first, and what
+does not survive that is thrown away.
 """
 
 from __future__ import annotations
@@ -25,22 +26,23 @@ from headstart import atomic, progress
 
 _MAP_SIZES = (1 << 36, 1 << 33, 1 << 30) if os.name != "nt" else (1 << 32, 1 << 30)
 _CHECKSUM = 8  # bytes
+LOCK = "lock.mdb"  # its time is when the records were last used
 _DATA, _CLEAN = "data.mdb", "clean.json"
-_READ_BLOCK = (
-    4096  # records between two renewals of the map, so that pages read do not pile up in memory
-)
+_LOCK_BYTES = 1 << 16  # more than 512 readers take
+_READ_BLOCK = 4096  # records after which the map is renewed, so that its pages do not pile up
 
 _WALK = """
 import lmdb, sys
 with lmdb.open(sys.argv[1], readonly=True, map_size=int(sys.argv[2])) as environment:
     with environment.begin() as transaction:
-        if sum(1 for _ in transaction.cursor().iternext(values=False)) != transaction.stat()["entries"]:
+        keys = transaction.cursor().iternext(values=False)
+        if sum(1 for _ in keys) != transaction.stat()["entries"]:
             sys.exit(3)
 """
 
 
 class StoreError(OSError):
-    """The records cannot be read or written (no space, no permission); what was put before is safe."""
+    """The records cannot be read or written (no space, no permission); those kept are safe."""
 
 
 class Store:
@@ -50,7 +52,7 @@ class Store:
         self._environment = environment
 
     def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Give the content of each key, None where it is missing or damaged. Any thread may call."""
+        """Give the content of each key, None where it is missing or damaged; thread-safe."""
         import lmdb
 
         try:
@@ -92,9 +94,8 @@ def _checked(key: bytes, value: memoryview | None) -> bytes | None:
     return content if _checksum(key, content) == bytes(value[-_CHECKSUM:]) else None
 
 
-_open: dict[
-    tuple[int, str], tuple[Any, int]
-] = {}  # LMDB allows a folder to be open once in a process
+# LMDB allows a folder to be open once in a process: each with its number of users.
+_open: dict[tuple[int, str], tuple[Any, int]] = {}
 _open_lock = threading.Lock()
 
 
@@ -139,6 +140,7 @@ def _open_environment(folder: Path) -> Any:
             progress.remark("cache", f"{folder.name} was damaged and is made anew")
             discard(folder)
             folder.mkdir(parents=True, exist_ok=True)
+        _reserve(folder / LOCK)
         for map_size in _MAP_SIZES:
             try:
                 environment = lmdb.open(
@@ -150,13 +152,24 @@ def _open_environment(folder: Path) -> Any:
                 )
                 environment.reader_check()  # slots of processes that were killed
                 with suppress(OSError):
-                    os.utime(folder / "lock.mdb")  # when it was last used, for the cache limit
+                    os.utime(folder / LOCK)
                 return environment
             except (lmdb.Error, MemoryError) as failure:
                 error = failure
     except OSError as failure:
         error = failure
     raise StoreError(f"cannot open the cache folder '{folder}': {error}") from error
+
+
+def _reserve(lock: Path) -> None:
+    """Take the space of the lock file now: LMDB maps it, and on a full disk dies of SIGBUS."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+    try:
+        os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def discard(folder: Path) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from headstart.backbones import BackboneInfo
-from headstart.cache import Entry
 from headstart.console import displayable
 from headstart.evaluation import summary
-from headstart.training import Run
+
+if TYPE_CHECKING:
+    from headstart.backbones import BackboneInfo
+    from headstart.cache import Entry
+    from headstart.run import Run
 
 _MOST_SKIPPED = 5
 
 
 def run_summary(run: Run) -> str:
     """What came out of `headstart fit`."""
-    images, seconds, (height, width) = run.images, run.seconds, run.classifier.image_size
+    images, seconds, classifier = run.images, run.seconds, run.classifier
+    height, width = classifier.image_size
     stages = ", ".join(
         f"{name} {value:.1f}"
         for name, value in seconds.items()
@@ -27,9 +31,11 @@ def run_summary(run: Run) -> str:
     )
     computed = f"{run.computed} computed" if run.computed else "all kept from before"
     lines = [
-        f"{len(run.classifier.class_names)} classes; {images['train']} images to train, {images['validation']} "
-        f"to validate, {images['test']} to test; {len(run.skipped)} files skipped.",
-        f"{run.recipe.backbone}, frozen, at {height} x {width}, {run.recipe.resize}; {run.classifier.head.kind} head.",
+        f"{len(classifier.class_names)} classes; {images['train']} images to train, "
+        f"{images['validation']} to validate, {images['test']} to test; "
+        f"{len(run.skipped)} files skipped.",
+        f"{run.recipe.backbone}, frozen, at {height} x {width}, {run.recipe.resize}; "
+        f"{classifier.head.kind} head.",
         *_skipped(run),
         *(f"Note: {displayable(text)}" for text in run.warnings),
         "",
@@ -60,12 +66,14 @@ def next_commands(run: Run, example: Path | None = None) -> str:
         return ""
     bundle = shlex.quote(displayable(str(run.bundle)))
     image = shlex.quote(str(example)) if example else "IMAGE_OR_FOLDER"
+    place = json.dumps(str(run.bundle), ensure_ascii=False)
+    code = f"import headstart; print(headstart.load({place}).class_names)"
     return "\n".join(
         [
             f"The classifier is in {bundle}. Next:",
             f"  headstart predict {bundle} {image}",
             f"  headstart evaluate {bundle} NEW_LABELLED_IMAGES",
-            f"  python -c 'import headstart; print(headstart.load(\"{run.bundle.name}\").class_names)'",
+            f"  python -c {shlex.quote(displayable(code))}",
         ]
     )
 

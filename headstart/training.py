@@ -1,7 +1,8 @@
-"""From a folder of labelled images to a classifier and an honest result: the only module that knows the order.
+"""From labelled images to a classifier and an honest result: the only module that knows the order.
 
-read -> features (decode and frozen network, kept) -> split -> head -> evaluation -> bundle. Features come before
-the split because copies of one image are found by what the decoder saw, and must stay on one side.
+read -> features (decode and frozen network, kept) -> split -> head -> evaluation -> bundle.
+Features come before the split because copies of one image are found by what the decoder saw, and
+must stay on one side.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from headstart.cache import make_room
 from headstart.card import model_card
 from headstart.classifier import Classifier
 from headstart.copies import copy_groups
-from headstart.dataset import Dataset, Problem, drop, read_dataset
+from headstart.dataset import Dataset, drop, read_dataset
 from headstart.engine import choose_engine, resolve_precision
 from headstart.errors import DatasetError, HeadstartError
 from headstart.evaluation import Evaluation, evaluate
@@ -33,86 +33,12 @@ from headstart.heads import HeadFit, TrainingData, choose_head, fit_head
 from headstart.images import decode, read_bytes
 from headstart.prefix import Prefix, make_prefix
 from headstart.recipe import Recipe
+from headstart.run import Run
 from headstart.split import Split, make_split
 
 Rows = npt.NDArray[np.int64]
-_RESERVE = (
-    1.5  # seconds of a time limit kept for head, evaluation and bundle, besides a tenth of it
-)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one `fit` gives.
-
-    Attributes:
-        classifier: Ready to predict.
-        evaluation: On the test part, which had no say in any choice.
-        validation: On the validation part.
-        train: On the part that the head learnt from; better than any honest figure.
-        recipe: Every choice, filled in.
-        head: What was found about the head: strength, cross-validated accuracy and so on.
-        files: The images of each part (train, validation, test), each with its class.
-        skipped: Files that were not used, with the reason; used + skipped = found.
-        warnings: What the user should know about the data.
-        seconds: `total`, and one figure a stage.
-        bundle: Where it was saved, or None.
-    """
-
-    classifier: Classifier
-    evaluation: Evaluation
-    validation: Evaluation
-    train: Evaluation
-    recipe: Recipe
-    head: dict[str, Any]
-    files: dict[str, tuple[tuple[Path, str], ...]]
-    skipped: tuple[Problem, ...]
-    warnings: tuple[str, ...]
-    seconds: dict[str, float]
-    bundle: Path | None
-    computed: int
-    contents: bundle.Contents = field(repr=False)
-
-    @property
-    def images(self) -> dict[str, int]:
-        """The number of images in each part."""
-        return {name: len(files) for name, files in self.files.items()}
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the bundle to a folder; a bundle that stands there is replaced.
-
-        Raises:
-            HeadstartError: The place cannot be written, or holds something else.
-        """
-        bundle.save_bundle(Path(path), self.classifier, self.contents)
-        return Path(path)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as JSON values: the object that `headstart fit --json` prints."""
-        test = _part(self.images["test"], self.evaluation)
-        return {
-            "bundle": None
-            if self.bundle is None
-            else os.fsencode(self.bundle).decode(errors="backslashreplace"),
-            "backbone": self.recipe.backbone,
-            "image_size": list(self.classifier.image_size),
-            "head": self.classifier.head.kind,
-            "classes": list(self.classifier.class_names),
-            "train": _part(self.images["train"], self.train),
-            "validation": _part(self.images["validation"], self.validation),
-            "test": {**test, "low": self.evaluation.low, "high": self.evaluation.high},
-            "skipped": [{"path": one.path, "reason": one.reason} for one in self.skipped],
-            "warnings": list(self.warnings),
-            "computed": self.computed,
-            "seconds": self.seconds,
-            "recipe": self.recipe.to_dict(),
-            "head_fit": self.head,
-            "metrics": self.contents.metrics,
-        }
-
-
-def _part(images: int, evaluation: Evaluation) -> dict[str, Any]:
-    return {"images": images, "accuracy": evaluation.accuracy}
+# Seconds of a time limit kept for head, evaluation and bundle, besides a tenth of it.
+_RESERVE = 1.5
 
 
 class _Clock:
@@ -144,17 +70,18 @@ def fit(
     """Train a classifier from labelled images, by feature extraction.
 
     Args:
-        source: A folder with one folder a class, a folder with train/validation/test folders, a CSV file, or a
-            zip of any of these.
+        source: A folder with one folder a class, a folder with train/validation/test folders, a CSV
+            file, or a zip of any of these.
         recipe: The choices; `Recipe()` where it is left out.
         out: Where to save the bundle; None saves nothing.
         device: `auto`, `cpu` or `gpu`.
-        time_limit: Seconds after which no more features are made; the images not reached are left out, and
-            listed. Running again goes on where it stopped.
+        time_limit: Seconds after which no more features are made; the images not reached are left
+            out, and listed. Running again goes on where it stopped.
 
     Raises:
         DatasetError: The data cannot be used.
-        HeadstartError: A choice that does not exist, weights that are not here, a place that cannot be written.
+        HeadstartError: A choice that does not exist, weights that are not here, a place that cannot
+            be written.
     """
     recipe = recipe or Recipe()
     if time_limit is not None and not time_limit > 0:
@@ -197,9 +124,11 @@ def _prefix(recipe: Recipe, device: str) -> tuple[Prefix, Recipe]:
     engine = choose_engine(device)
     precision = resolve_precision(recipe.precision, engine)
     backbone = load_backbone(recipe.backbone, weights=recipe.weights)
-    natural = (backbone.info.image_size, backbone.info.image_size)
-    recipe = recipe.at_size(recipe.image_size or natural)  # type: ignore[arg-type]
-    return make_prefix(backbone, recipe.image_size, engine, precision), recipe  # type: ignore[arg-type]
+    image_size = recipe.height_and_width or (backbone.info.image_size, backbone.info.image_size)
+    recipe = replace(
+        recipe, backbone=backbone.info.name, image_size=image_size, precision=precision
+    )
+    return make_prefix(backbone, image_size, engine, precision), recipe
 
 
 def _features(
@@ -211,6 +140,11 @@ def _features(
     paths = [dataset.paths[row] for row in order]
     features = extract(paths, prefix, resize=recipe.resize, deadline=deadline)
     reasons = {int(order[position]): reason for position, reason in features.bad.items()}
+    if not features.computed and len(features.unreached) == len(rows):
+        raise HeadstartError(
+            "The time limit is over before the first image. Expected time to read the data, start "
+            "the network and make some features. Give more seconds."
+        )
     late = "not reached within the time limit; run again to go on from here"
     reasons |= {int(order[position]): late for position in features.unreached}
     if features.unreached:
@@ -235,13 +169,11 @@ def _balanced_order(labels: Rows, seed: int) -> Rows:
 def _finish(state: _State, clock: _Clock, out: str | os.PathLike[str] | None) -> Run:
     dataset, features, split = state.dataset, state.features, state.split
     labels = dataset.labels
-    if not len(split.train) or not len(split.test):
-        raise DatasetError(
-            f"Too few images: {len(split.train)} to train on and {len(split.test)} to test on. Expected at "
-            "least two of each class. Add images."
-        )
+    _check_parts(split)
     with clock.stage("head"):
         fitted = _fit_head(state)
+        chosen = {"head": fitted.head.kind, "class_weight": fitted.details["class_weight"]}
+        state = replace(state, recipe=replace(state.recipe, **chosen))
     with clock.stage("evaluate"), progress.stage("evaluate"):
         parts = {"train": split.train, "validation": split.validation, "test": split.test}
         evaluations, probabilities = {}, np.empty((0, 0), np.float32)
@@ -273,6 +205,14 @@ def _finish(state: _State, clock: _Clock, out: str | os.PathLike[str] | None) ->
     return replace(run, bundle=path, seconds=clock.result())
 
 
+def _check_parts(split: Split) -> None:
+    if not len(split.train) or not len(split.test):
+        raise DatasetError(
+            f"Too few images: {len(split.train)} to train on and {len(split.test)} to test on. "
+            "Expected at least two of each class. Add images."
+        )
+
+
 def _listed(dataset: Dataset, rows: Rows) -> tuple[tuple[Path, str], ...]:
     return tuple((dataset.paths[row], dataset.class_names[dataset.labels[row]]) for row in rows)
 
@@ -289,8 +229,7 @@ def _fit_head(state: _State) -> HeadFit:
         validation_labels=labels[split.validation],
         groups=state.groups[split.train],
     )
-    with progress.stage(f"{kind} head"):
-        return fit_head(kind, data, seed=state.recipe.seed, class_weight=state.recipe.class_weight)
+    return fit_head(kind, data, seed=state.recipe.seed, class_weight=state.recipe.class_weight)
 
 
 def _warnings(state: _State) -> tuple[str, ...]:
@@ -301,15 +240,15 @@ def _warnings(state: _State) -> tuple[str, ...]:
             " = ".join(str(dataset.paths[row].name) for row in rows) for rows in split.leaks[:5]
         ]
         warnings.append(
-            f"{len(split.leaks)} images have a copy on another side of the given split, which makes the "
-            f"result look better than it is: {'; '.join(names)}"
+            f"{len(split.leaks)} images have a copy on another side of the given split, which "
+            f"makes the result look better than it is: {'; '.join(names)}"
         )
     groups = state.groups
     size = np.bincount(groups)[groups]
     if (size > 1).any():
         warnings.append(
-            f"{int((size > 1).sum())} images are copies or near-copies of another; where headstart made the "
-            "split, copies stay on one side"
+            f"{int((size > 1).sum())} images are copies or near-copies of another; where headstart "
+            "made the split, copies stay on one side"
         )
     return tuple(warnings)
 

@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import io
 import struct
-import threading
 import time
 import zlib
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from headstart import images
+from headstart import formats, images
 from headstart.errors import HeadstartError
-from headstart.images import BadImage, decode, from_array, map_in_order
+from headstart.images import BadImage, decode, from_array
 
 ORIENTATION = 0x0112
 
@@ -61,6 +62,27 @@ def test_orientation_is_applied(orientation: int, resize: str) -> None:
     assert np.abs(turned.thumbnail.astype(int) - plain.thumbnail).max() <= 3
 
 
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_equals_pillow(orientation: int, name: str) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    if name in ("AVIF", "HEIF"):
+        formats.register_heic()
+    data = encode(gradient(96, 64), name, exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    expected = np.asarray(upright.resize((30, 50), Image.Resampling.HAMMING), int)
+    assert np.abs(decode(data, (50, 30)).pixels - expected).max() <= 2
+
+
+@pytest.mark.parametrize("value", [0, 9, 6000])
+def test_senseless_orientation_is_ignored(value: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = value
+    turned, plain = encode(gradient(), "PNG", exif=exif), encode(gradient(), "PNG")
+    assert (decode(turned, (20, 30)).pixels == decode(plain, (20, 30)).pixels).all()
+
+
 @pytest.mark.parametrize(
     "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"]
 )
@@ -105,13 +127,20 @@ def test_first_frame_of_an_animation() -> None:
     assert decode(data, (4, 4)).pixels[0, 0].tolist() == [255, 0, 0]
 
 
-def test_jpeg_at_reduced_scale_gives_the_same_image() -> None:
-    data = encode(gradient(1600, 1200), "JPEG", quality=95)
-    reduced = decode(data, (150, 200)).pixels.astype(int)
-    full = np.asarray(
-        Image.open(io.BytesIO(data)).resize((200, 150), Image.Resampling.HAMMING), int
-    )
-    assert np.abs(reduced - full).max() <= 4
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("resize", images.RESIZE_MODES)
+def test_jpeg_at_reduced_scale_gives_the_same_image(resize: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    coarse = np.random.default_rng(0).integers(0, 256, (50, 160, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize((1600, 500), Image.Resampling.BICUBIC)
+    data = encode(image, "JPEG", quality=95, exif=exif)
+    full = Image.open(io.BytesIO(data))
+    full.load()  # from_array takes it as it is
+    difference = decode(data, (150, 180), resize).pixels.astype(int)
+    difference -= from_array(full, (150, 180), resize)
+    assert np.abs(difference).mean() < 2
+    assert np.abs(difference).max() < 20
 
 
 def test_large_jpeg_is_decoded_at_reduced_scale() -> None:
@@ -131,21 +160,37 @@ def test_resize_is_anti_aliased() -> None:
     assert np.abs(pixels.astype(int) - 127).max() < 12
 
 
-def test_crop_keeps_the_middle_and_pad_keeps_everything() -> None:
-    wide = np.zeros((50, 150, 3), np.uint8)
-    wide[:, 50:100] = (0, 255, 0)
-    data = encode(Image.fromarray(wide), "PNG")
+@pytest.mark.parametrize("tall", [False, True])
+def test_crop_keeps_the_middle_and_pad_keeps_everything(tall: bool) -> None:
+    stripe = np.zeros((50, 150, 3), np.uint8)
+    stripe[:, 50:100] = (0, 255, 0)
+    data = encode(Image.fromarray(stripe.swapaxes(0, 1) if tall else stripe), "PNG")
     cropped, padded = decode(data, (30, 30), "crop").pixels, decode(data, (30, 30), "pad").pixels
+    padded = padded.swapaxes(0, 1) if tall else padded
     assert (cropped[2:-2, 2:-2] == (0, 255, 0)).all()
-    assert (padded[0] == images.PAD_COLOUR).all()
+    assert (padded[:10] == images.PAD_COLOUR).all()
+    assert (padded[-10:] == images.PAD_COLOUR).all()
     assert (padded[15, 2] == 0).all()
     assert (padded[15, 15] == (0, 255, 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("resize", "shape"), [("squash", (120, 60)), ("crop", (60, 60)), ("pad", (120, 120))]
+)
+def test_what_part_is_kept(resize: str, shape: tuple[int, int]) -> None:
+    """`shape` is (width, height) of the part of a 120 x 60 image that a square target shows."""
+    part = Image.new("RGB", shape, images.PAD_COLOUR)
+    part.paste(gradient(120, 60), ((shape[0] - 120) // 2, (shape[1] - 60) // 2))
+    expected = np.asarray(part.resize((32, 32), Image.Resampling.HAMMING), int)
+    pixels = decode(encode(gradient(120, 60), "PNG"), (32, 32), resize).pixels
+    inside = slice(9, 23) if resize == "pad" else slice(None)  # its edges are sharper here
+    assert np.abs(pixels - expected)[inside].max() <= 3
 
 
 def test_thumbnail_shows_the_whole_image_whatever_the_resize() -> None:
     data = encode(gradient(120, 60), "PNG")
     shown = [decode(data, (32, 32), resize).thumbnail.astype(int) for resize in images.RESIZE_MODES]
-    assert shown[0].shape == (images.formats.THUMBNAIL,) * 2
+    assert shown[0].shape == (formats.THUMBNAIL,) * 2
     assert np.abs(shown[0] - shown[1]).max() <= 3
     assert np.abs(shown[0] - shown[2]).max() <= 3
 
@@ -196,15 +241,15 @@ def test_damaged_files_never_crash(seed: int) -> None:
     data = bytearray(encode(gradient(), name))
     for place in random.integers(4, len(data), 12):
         data[place] = random.integers(256)
-    try:
+    with suppress(BadImage):
         assert decode(bytes(data), (16, 16)).pixels.shape == (16, 16, 3)
-    except BadImage as error:
-        assert str(error)
 
 
 def test_unknown_resize() -> None:
     with pytest.raises(HeadstartError, match="Expected one of: squash, crop, pad"):
         decode(encode(gradient(), "PNG"), (8, 8), "stretch")
+    with pytest.raises(HeadstartError, match="Expected one of: squash, crop, pad"):
+        from_array(gradient(), (8, 8), "stretch")
 
 
 def test_array_equals_file() -> None:
@@ -228,41 +273,24 @@ def test_bad_array(bad: object) -> None:
         from_array(bad, (8, 8))  # type: ignore[arg-type]
 
 
+def test_the_image_of_the_caller_stays_as_it_is() -> None:
+    image = Image.open(io.BytesIO(encode(gradient(1600, 1200), "JPEG")))
+    from_array(image, (32, 32))
+    assert image.size == (1600, 1200)
+
+
+def test_broken_pillow_image() -> None:
+    with pytest.raises(BadImage, match="broken: "):
+        from_array(Image.open(io.BytesIO(encode(gradient(), "JPEG")[:700])), (8, 8))
+
+
+def test_file_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff" + bytes(2_000_000))
+    monkeypatch.setattr(images, "MAX_BYTES", 1_000_000)
+    with pytest.raises(BadImage, match="too large: 2 MB in one file, at most 1 MB"):
+        images.read_bytes(tmp_path / "a.jpg")
+
+
 def test_missing_file() -> None:
     with pytest.raises(BadImage, match="cannot be read: No such file"):
         images.read_bytes("nowhere.jpg")
-
-
-def test_map_in_order_is_ordered_and_bounded() -> None:
-    running, most, lock = 0, 0, threading.Lock()
-    taken = []
-
-    def source():
-        for number in range(60):
-            taken.append(number)
-            yield number
-
-    def work(number: int) -> int:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        time.sleep(0.001 * (number % 3))
-        with lock:
-            running -= 1
-        return number
-
-    results = map_in_order(work, source(), threads=3, ahead=5)
-    first = next(results)
-    assert first == 0
-    assert len(taken) <= 6
-    assert list(results) == list(range(1, 60))
-    assert most == 3
-
-
-def test_map_in_order_stops_when_closed() -> None:
-    done = []
-    results = map_in_order(done.append, range(1000), threads=2, ahead=8)
-    next(results)
-    results.close()
-    assert len(done) < 20

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from headstart import progress
@@ -23,12 +25,37 @@ def test_events_of_a_stage() -> None:
 
 def test_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     heard: list[progress.Event] = []
     with progress.listen(heard.append), progress.stage("work", 10) as stage:
         now[0] += 2
         stage.advance(4)
     assert heard[1].seconds_left == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("total", "passed", "why"), [(0, 2.0, "no length"), (10, 0.4, "too early to tell")]
+)
+def test_no_time_left_where_it_cannot_be_told(
+    monkeypatch: pytest.MonkeyPatch, total: int, passed: float, why: str
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    heard: list[progress.Event] = []
+    with progress.listen(heard.append), progress.stage("work", total) as stage:
+        now[0] += passed
+        stage.advance()
+    assert (heard[1].done, heard[1].seconds_left) == (1, None), why
+
+
+def test_more_than_the_total_leaves_no_negative_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    heard: list[progress.Event] = []
+    with progress.listen(heard.append), progress.stage("work", 3) as stage:
+        now[0] += 1
+        stage.advance(4)
+    assert heard[1].seconds_left == 0
 
 
 def test_events_are_not_a_flood() -> None:
@@ -37,6 +64,30 @@ def test_events_are_not_a_flood() -> None:
         for _ in range(10_000):
             stage.advance()
     assert len(heard) < 100
+
+
+def test_threads_count_together() -> None:
+    heard: list[progress.Event] = []
+    with (
+        progress.listen(heard.append),
+        progress.stage("work", 8000) as stage,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        list(pool.map(lambda _: stage.advance(), range(8000)))
+    assert heard[-1] == progress.Event("work", 8000, 8000, finished=True)
+    assert len(heard) > 2
+
+
+def test_the_inner_listener_hears_and_then_the_outer_again() -> None:
+    outer: list[progress.Event] = []
+    inner: list[progress.Event] = []
+    with progress.listen(outer.append):
+        with progress.listen(inner.append):
+            progress.remark("a", "in")
+        progress.remark("a", "out")
+    progress.remark("a", "nobody")
+    assert [event.message for event in inner] == ["in"]
+    assert [event.message for event in outer] == ["out"]
 
 
 def test_an_error_ends_the_stage() -> None:

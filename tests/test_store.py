@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import random
 import subprocess
@@ -104,7 +105,10 @@ def test_damaged_file_never_crashes(tmp_path: Path, seed: int) -> None:
             data[place : place + 512] = chance.randbytes(len(data[place : place + 512]))
     path.write_bytes(data)
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path / "s")], capture_output=True, text=True
+        [sys.executable, "-c", CHILD, str(tmp_path / "s")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -156,6 +160,29 @@ def test_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(StoreError, match="cannot write"):
             store.put(RECORDS)
         assert store.get(KEYS[:6]) == [content for _, content in RECORDS[:5]] + [None]
+
+
+needs_fallocate = pytest.mark.skipif(
+    not hasattr(os, "posix_fallocate"), reason="needs posix_fallocate"
+)
+
+
+@needs_fallocate
+def test_the_lock_file_has_its_space(tmp_path: Path) -> None:
+    """LMDB maps it: where the disk is full, a page without space would be SIGBUS."""
+    with open_store(tmp_path):
+        status = (tmp_path / "lock.mdb").stat()
+    assert status.st_blocks * 512 >= status.st_size >= 1 << 15
+
+
+@needs_fallocate
+def test_no_space_for_the_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StoreError, match=r"cannot open .*No space left"), open_store(tmp_path):
+        pass
 
 
 def test_no_folder(tmp_path: Path) -> None:

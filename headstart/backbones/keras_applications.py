@@ -8,6 +8,7 @@ headstart to be opened.
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -80,33 +81,56 @@ def build(info: BackboneInfo, image_size: tuple[int, int], weights: Path | None)
 
 def _load(model: Any, info: BackboneInfo, path: Path) -> None:
     try:
-        if _has_more(model, path):
-            model.load_weights(str(path), by_name=True)
-        else:
-            model.load_weights(str(path))
+        with warnings.catch_warnings(record=True) as remarks:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", UserWarning)
+            if path.name.endswith(".weights.h5") or path.suffix == ".keras":
+                model.load_weights(str(path))
+            else:
+                _load_first_layers(model, path)
+        if remarks:  # Keras only warns where it leaves a layer as it was, with random weights
+            raise ValueError(remarks[0].message)
     except Exception as error:  # h5py and Keras raise many kinds for a file that does not fit
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise HeadstartError(
-            f"The weights in '{path}' do not fit {info.name}: {reason[:300].rstrip('.')}. Expected "
-            f"a Keras weights file (.h5 or .weights.h5) of that network, such as {info.file}. "
-            "Give the right file."
+            f"The weights in '{path}' do not fit {info.name}: {reason[:300].rstrip('.: ')}. "
+            f"Expected a Keras weights file (.h5 or .weights.h5) of that network, such as "
+            f"{info.file}. Give the right file."
         ) from error
 
 
-def _has_more(model: Any, path: Path) -> bool:
-    """Whether an old-style .h5 file has all layers of the network by name, and a classifier.
+def _load_first_layers(model: Any, path: Path) -> None:
+    """Fill the network from an old-style .h5 file, which may go on with a classifier.
 
-    Keras fills such a network by name only; by itself that would leave out layers without a word,
-    so it is done only where none can be missing.
+    Keras matches layers by their order, but then wants no more of them, or by their names, but then
+    takes VGG19's file for VGG16, whose names it has among others. So here they get for a while the
+    names that the file's layers have in its order; a deeper network's have other shapes then.
     """
-    if path.name.endswith(".weights.h5") or path.suffix not in (".h5", ".hdf5"):
-        return False
+    layers = [layer for layer in model.layers if layer.weights]
+    in_file, names = _weighted_layers(path), [layer.name for layer in layers]
+    if len(in_file) < len(layers):
+        raise ValueError(f"it has {len(in_file)} layers with weights instead of {len(layers)}")
+    try:
+        for layer, name in zip(layers, in_file, strict=False):
+            layer.name = name
+        model.load_weights(str(path), by_name=True)
+    finally:
+        for layer, name in zip(layers, names, strict=True):
+            layer.name = name
+
+
+def _weighted_layers(path: Path) -> list[str]:
+    """The names of the layers with weights in an old-style .h5 file, in its order."""
     import h5py  # type: ignore[import-untyped]
 
     with h5py.File(path, "r") as file:
         group = file.get("model_weights", file)
-        in_file = {name for name, layer in group.items() if len(layer)}
-    return {layer.name for layer in model.layers if layer.weights} < in_file
+        # A long list is cut into several attributes: layer_names0, layer_names1 and so on.
+        parts = [key for key in group.attrs if re.fullmatch(r"layer_names\d*", key)]
+        parts.sort(key=lambda key: int(key.removeprefix("layer_names") or 0))
+        raw = [name for key in parts for name in group.attrs[key]]
+        names = [name.decode() if isinstance(name, bytes) else str(name) for name in raw]
+        return [name for name in names if len(group[name])]
 
 
 def _set_normalisation(model: Any, *, published: bool) -> None:
@@ -115,8 +139,8 @@ def _set_normalisation(model: Any, *, published: bool) -> None:
     The published files hold the deviation where the layer wants the variance. Keras makes up for it
     by one more layer, but only for `weights="imagenet"`, not for the same file by its path, nor
     without weights (https://github.com/tensorflow/tensorflow/issues/49930 and 62193). Here it goes
-    into the layer itself. A file of somebody who normalised otherwise has another mean, and is left
-    as it is.
+    into the layer itself. Left as they are: a file of somebody who normalised otherwise, with
+    another mean, and one saved from a network built here, with the variance in its place.
     """
     import keras
 
@@ -125,7 +149,9 @@ def _set_normalisation(model: Any, *, published: bool) -> None:
     deviation = np.asarray(_TORCH_STD, variance.dtype)
     if not published:
         mean, variance = np.asarray(_TORCH_MEAN, mean.dtype), deviation
-    elif not np.allclose(mean, _TORCH_MEAN, atol=1e-3):
-        return
+    else:
+        other = not np.allclose(mean, _TORCH_MEAN, atol=1e-3)
+        if other or np.allclose(variance, deviation**2, atol=1e-3):
+            return
     layer.set_weights([mean, variance * deviation, *rest])
     layer.finalize_state()

@@ -1,4 +1,7 @@
-"""What a head is fitted on and what comes out; checks, row by row where the features do not fit in memory."""
+"""What a head is fitted on and what comes out; checks.
+
+They go row by row where the features do not fit in memory.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ import numpy.typing as npt
 
 from headstart.errors import HeadstartError
 from headstart.heads.head import AnyFloats, Floats, Head, Layer, row_blocks
+from headstart.recipe import CLASS_WEIGHTS
 
 Rows: TypeAlias = npt.NDArray[np.int64]
-CLASS_WEIGHTS = ("auto", "balanced", "none")
 ABSENT_BIAS = -20.0  # score of a class without training images: a probability of about 2e-9
 _UNBALANCED = 2.0  # largest class / smallest class from which "auto" counts classes alike
 _FEW = 5  # images in the median class below which "auto" takes the prototype head
@@ -24,12 +27,14 @@ class TrainingData:
     """Features with labels.
 
     Attributes:
-        features: (n, width) of the training part, float16 or float32; may be a read-only memory map.
+        features: (n, width) of the training part, float16 or float32; may be a read-only memory
+            map.
         labels: (n,) from 0 to `num_classes` - 1; a class may have no row.
         num_classes: How many classes the head tells apart, 2 or more.
         validation_features: (m, width), or None; used by the mlp alone, to stop in time.
         validation_labels: (m,), or None.
-        groups: (n,) number of the group of copies that a row belongs to, or None; a group stays in one fold.
+        groups: (n,) number of the group of copies that a row belongs to, or None; a group stays in
+            one fold.
 
     Raises:
         HeadstartError: Shapes or labels that do not fit.
@@ -87,7 +92,10 @@ class HeadFit:
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """Mean and scale of each feature over the training rows, float32 (width,); scaled = (x - mean) / scale."""
+    """Mean and scale of each feature over the training rows, float32 (width,).
+
+    scaled = (x - mean) / scale
+    """
 
     mean: Floats
     scale: Floats
@@ -100,19 +108,25 @@ class Scaling:
         return values
 
     def fold(self, weights: Floats, bias: Floats) -> Layer:
-        """The layer on features as they come that equals `weights` (width, out), `bias` (out,) on scaled ones."""
+        """The layer on features as they come that equals the given one on scaled features.
+
+        Args:
+            weights: (width, out).
+            bias: (out,).
+        """
         plain = weights / self.scale[:, None]
         shift = self.mean.astype(np.float64) @ plain.astype(np.float64)
         return plain.astype(np.float32), (bias - shift).astype(np.float32)
 
 
 def measure_scaling(features: AnyFloats, floor: float) -> Scaling:
-    """Mean and standard deviation of each feature, in one pass over blocks of rows.
+    """Mean and scale of each feature, in one pass over blocks of rows.
 
     Args:
         features: (n, width).
-        floor: Least variance of a feature as a fraction of the mean variance, added to each: nearly constant
-            features are noise and must not be blown up.
+        floor: What to add to the variance of each feature before it is divided by, as a fraction of
+            the mean variance: nearly constant features are noise and must not be blown up. 0 gives
+            each feature the same weight, infinity leaves their weights as they are.
 
     Raises:
         HeadstartError: A value is not finite.
@@ -125,35 +139,38 @@ def measure_scaling(features: AnyFloats, floor: float) -> Scaling:
         second += np.einsum("nd,nd->d", block, block)
     if not np.isfinite(second).all():
         raise HeadstartError(
-            f"Features of {_bad_rows(features)} images are not finite numbers. Expected finite values from the "
-            "backbone. Check its weights, or use precision float32."
+            f"Features of {_bad_rows(features)} images are not finite numbers. Expected finite "
+            "values from the backbone. Check its weights, or use precision float32."
         )
     mean = first / rows
     variance = np.maximum(second / rows - mean**2, 0)
     scale = np.sqrt(variance + floor * variance.mean())
-    scale[scale <= 1e-7 * (1 + np.abs(shift + mean))] = (
-        1  # constant: zero after the mean is taken away
-    )
+    constant = scale <= 1e-7 * (1 + np.abs(shift + mean))
+    scale[constant] = 1  # zero after the mean is taken away
+    size = np.sqrt(np.mean(variance / scale**2))
+    scale *= size if size > 0 else 1  # a scaled feature has a mean square of 1 on average
     return Scaling((shift + mean).astype(np.float32), scale.astype(np.float32))
 
 
 def _shifted(features: AnyFloats, shift: Floats) -> Iterator[Floats]:
     with np.errstate(invalid="ignore", over="ignore"):
-        for rows in row_blocks(*features.shape, values=1_000_000):
+        count, width = features.shape
+        for rows in row_blocks(count, width, 1_000_000):
             block = features[rows].astype(np.float32)
             block -= shift
             yield block
 
 
 def _bad_rows(features: AnyFloats) -> int:
-    return sum(
-        int((~np.isfinite(features[rows]).all(axis=1)).sum())
-        for rows in row_blocks(*features.shape)
-    )
+    rows, width = features.shape
+    blocks = (np.isfinite(features[block]).all(axis=1) for block in row_blocks(rows, width))
+    return sum(int((~finite).sum()) for finite in blocks)
 
 
 def choose_head(counts: npt.NDArray[np.integer[Any]]) -> str:
-    """The head for the sizes of the training classes: `prototype` where the median class has fewer than 5 images.
+    """The head for the sizes of the training classes.
+
+    `prototype` where the median class has fewer than 5 images, else `linear`.
 
     Args:
         counts: Images of each class, (num_classes,); classes without images do not count.
@@ -163,7 +180,7 @@ def choose_head(counts: npt.NDArray[np.integer[Any]]) -> str:
 
 
 def choose_class_weight(asked: str, counts: npt.NDArray[np.integer[Any]]) -> str:
-    """`balanced` or `none`; `auto` is `balanced` where the largest class is over twice the smallest.
+    """`balanced` or `none`; `auto` is `balanced` where one class is over twice another.
 
     Args:
         asked: `auto`, `balanced` or `none`.
@@ -174,7 +191,8 @@ def choose_class_weight(asked: str, counts: npt.NDArray[np.integer[Any]]) -> str
     """
     if asked not in CLASS_WEIGHTS:
         raise HeadstartError(
-            f"There is no class weight {asked!r}. Expected one of: {', '.join(CLASS_WEIGHTS)}. Choose one of these."
+            f"There is no class weight {asked!r}. Expected one of: {', '.join(CLASS_WEIGHTS)}. "
+            "Choose one of these."
         )
     present = counts[counts > 0]
     if asked != "auto":
@@ -183,7 +201,7 @@ def choose_class_weight(asked: str, counts: npt.NDArray[np.integer[Any]]) -> str
 
 
 def row_weights(labels: Rows, counts: npt.NDArray[np.integer[Any]], class_weight: str) -> Floats:
-    """The weight of each row, (n,), 1 on average; with `balanced` each class weighs the same in all."""
+    """The weight of each row, (n,), 1 on average; with `balanced` each class weighs the same."""
     if class_weight == "none":
         return np.ones(len(labels), np.float32)
     present = max(1, int((counts > 0).sum()))
@@ -206,5 +224,6 @@ def _check_pair(part: str, features: AnyFloats, labels: Rows, num_classes: int) 
 
 def _mismatch(what: str, expected: object, received: object) -> HeadstartError:
     return HeadstartError(
-        f"The {what} do not fit. Expected {expected}; received {received}. Give one label for each row of features."
+        f"The {what} do not fit. Expected {expected}; received {received}. Give one label for each "
+        "row of features."
     )

@@ -1,7 +1,8 @@
-"""The head: one or more matrices on top of the features of a frozen network; features in, probabilities out.
+"""The head: one or more matrices on top of the features of a frozen network.
 
-What every kind of head comes down to once it is fitted. Scaling of the features is already in the first matrix,
-so a head is applied to features as they come and saved as plain arrays.
+Features in, probabilities out: what every kind of head comes down to once it is fitted. Scaling of
+the features is already in the first matrix, so a head is applied to features as they come and saved
+as plain arrays.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import numpy.typing as npt
 
 from headstart.errors import HeadstartError
 
-HEAD_NAMES = ("auto", "linear", "mlp", "prototype")
 Floats: TypeAlias = npt.NDArray[np.float32]
 AnyFloats: TypeAlias = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 Layer: TypeAlias = tuple[Floats, Floats]
@@ -69,14 +69,17 @@ class Head:
         return result
 
     def probabilities(self, features: AnyFloats) -> Floats:
-        """Class probabilities, float32 (n, classes), of features (n, width); each row adds up to 1."""
+        """Class probabilities, float32 (n, classes), of features (n, width); each row sums to 1."""
         result = np.empty((len(self._checked(features)), self.num_classes), np.float32)
         for rows in self._blocks(len(features)):
             result[rows] = softmax(self._apply(features[rows]))
         return result
 
     def arrays(self) -> dict[str, Floats]:
-        """The layers under flat names, as `head_from_arrays` reads them: `0.weight`, `0.bias`, `1.weight`..."""
+        """The layers under flat names, as `head_from_arrays` reads them.
+
+        The names are `0.weight`, `0.bias`, `1.weight`...
+        """
         named: dict[str, Floats] = {}
         for number, (weights, bias) in enumerate(self.layers):
             named[f"{number}.weight"] = np.ascontiguousarray(weights)
@@ -86,8 +89,8 @@ class Head:
     def _checked(self, features: AnyFloats) -> AnyFloats:
         if features.ndim != 2 or features.shape[1] != self.width:
             raise HeadstartError(
-                f"The features do not fit the head. Expected shape (n, {self.width}); received {features.shape}. "
-                "Make them with the backbone that the head was trained on."
+                f"The features do not fit the head. Expected shape (n, {self.width}); received "
+                f"{features.shape}. Make them with the backbone that the head was trained on."
             )
         return features
 
@@ -128,7 +131,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 def row_blocks(rows: int, width: int, values: int = _BLOCK_VALUES) -> Iterator[slice]:
-    """Cut `rows` rows of `width` values into slices of at most `values` values (but at least one row)."""
+    """Cut `rows` rows of `width` values into slices of at most `values` values, or one row."""
     step = max(1, values // max(1, width))
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
@@ -136,6 +139,7 @@ def row_blocks(rows: int, width: int, values: int = _BLOCK_VALUES) -> Iterator[s
 
 def _misfit(received: str) -> HeadstartError:
     return HeadstartError(
-        "The layers of the head do not fit together. Expected float32 weights (in, out) and bias (out,), each layer "
-        f"taking what the one before gives; received {received}. Take the file from an undamaged bundle."
+        "The layers of the head do not fit together. Expected float32 weights (in, out) and bias "
+        f"(out,), each layer taking what the one before gives; received {received}. Take the file "
+        "from an undamaged bundle."
     )

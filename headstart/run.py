@@ -1,0 +1,88 @@
+"""What one training gives: the classifier, the figures, the choices and what they cost."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headstart.bundle import Contents, save_bundle
+from headstart.classifier import Classifier
+from headstart.dataset import Problem
+from headstart.evaluation import Evaluation
+from headstart.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one `fit` gives.
+
+    Attributes:
+        classifier: Ready to predict.
+        evaluation: On the test part, which had no say in any choice.
+        validation: On the validation part.
+        train: On the part that the head learnt from; better than any honest figure.
+        recipe: Every choice, filled in.
+        head: What was found about the head: strength, cross-validated accuracy and so on.
+        files: The images of each part (train, validation, test), each with its class.
+        skipped: Files that were not used, with the reason; used + skipped = found.
+        warnings: What the user should know about the data.
+        seconds: `total`, and one figure a stage.
+        bundle: Where it was saved, or None.
+    """
+
+    classifier: Classifier
+    evaluation: Evaluation
+    validation: Evaluation
+    train: Evaluation
+    recipe: Recipe
+    head: dict[str, Any]
+    files: dict[str, tuple[tuple[Path, str], ...]]
+    skipped: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+    bundle: Path | None
+    computed: int
+    contents: Contents = field(repr=False)
+
+    @property
+    def images(self) -> dict[str, int]:
+        """The number of images in each part."""
+        return {name: len(files) for name, files in self.files.items()}
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the bundle to a folder; a bundle that stands there is replaced.
+
+        Raises:
+            HeadstartError: The place cannot be written, or holds something else.
+        """
+        save_bundle(Path(path), self.classifier, self.contents)
+        return Path(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values: the object that `headstart fit --json` prints."""
+        test = _part(self.images["test"], self.evaluation)
+        return {
+            "bundle": None
+            if self.bundle is None
+            else os.fsencode(self.bundle).decode(errors="backslashreplace"),
+            "backbone": self.recipe.backbone,
+            "image_size": list(self.classifier.image_size),
+            "head": self.classifier.head.kind,
+            "classes": list(self.classifier.class_names),
+            "train": _part(self.images["train"], self.train),
+            "validation": _part(self.images["validation"], self.validation),
+            "test": {**test, "low": self.evaluation.low, "high": self.evaluation.high},
+            "skipped": [{"path": one.path, "reason": one.reason} for one in self.skipped],
+            "warnings": list(self.warnings),
+            "computed": self.computed,
+            "seconds": self.seconds,
+            "recipe": self.recipe.to_dict(),
+            "head_fit": self.head,
+            "metrics": self.contents.metrics,
+        }
+
+
+def _part(images: int, evaluation: Evaluation) -> dict[str, Any]:
+    return {"images": images, "accuracy": evaluation.accuracy}
