@@ -1,10 +1,15 @@
-"""Whole processes, timed side by side: the tutorial's recipe in plain Keras against `headstart fit`.
+"""Whole processes, timed side by side: plain Keras against headstart. Prints one JSON object.
 
-    python benchmarks/speed.py head --data FOLDER [--repeat 3]
+    python benchmarks/speed.py head --data FOLDER [--seeds 3]
+    python benchmarks/speed.py predict --data FOLDER [--seeds 5]
 
-prints JSON: seconds and test accuracy of plain Keras (10 epochs of the frozen stage), of `headstart fit` with no
-features kept (converted network kept), and of a second run; and the ratios of the medians. Same backbone, weights
-and split; everything in one run, on the same machine, one after the other.
+`head`: the tutorial's recipe in plain Keras (`plain_keras.py`, 10 epochs of the frozen stage)
+against `headstart fit --head linear` with no features kept (converted network kept) and once more
+with them kept. Same backbone, weights and split, one split a seed; what is compared runs one after
+the other. `predict`: a script that loads the same network and head with Keras and answers one image
+(`plain_predict.py`) against a cold `headstart predict`. Ratios are of medians.
+
+RESULTS
 """
 
 from __future__ import annotations
@@ -18,82 +23,83 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-PLAIN = Path(__file__).with_name("plain_keras.py")
+HERE = Path(__file__).parent
+Timings = dict[str, list[tuple[float, float]]]  # seconds and accuracy of each run
 
 
-def timed(command: list[str], environment: dict[str, str]) -> tuple[float, dict]:
-    """Run a process that prints JSON; its seconds and what it printed."""
+def timed(command: list[str]) -> tuple[float, dict[str, Any]]:
+    """Run a process that prints one JSON object; its seconds and what it printed."""
     start = time.monotonic()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - start
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
     return seconds, json.loads(done.stdout)
 
 
-def write_split(data: str, path: Path) -> None:
-    """Train in this process once, to convert the network and to write down the split."""
+def write_split(data: str, seed: int, path: Path) -> Any:
+    """Train in this process, which converts the network, and write down the split."""
     import headstart
 
-    run = headstart.fit(data, headstart.Recipe(head="linear"))
+    run = headstart.fit(data, headstart.Recipe(head="linear", seed=seed))
     names = run.classifier.class_names
-    split: dict[str, object] = {"class_names": list(names)}
+    split: dict[str, Any] = {"class_names": list(names)}
     for part, files in run.files.items():
         labels = [names.index(label) for _, label in files]
         split[part] = {"paths": [str(file) for file, _ in files], "labels": labels}
-    path.write_text(json.dumps(split))
+    path.write_text(json.dumps(split), encoding="utf-8")
+    return run
 
 
-def head(data: str, repeat: int) -> dict:
-    """Time the frozen stage."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        os.environ["HEADSTART_CACHE"] = str(place / "cache")
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        split = place / "split.json"
-        write_split(data, split)
-        fit = [
-            sys.executable,
-            "-m",
-            "headstart",
-            "fit",
-            data,
-            "--head",
-            "linear",
-            "--json",
-            "--out",
-            str(place / "out"),
-        ]
-        plain = [sys.executable, str(PLAIN), str(split)]
-        results: dict[str, list[tuple[float, float]]] = {
-            "plain_keras": [],
-            "no_features_kept": [],
-            "second_run": [],
-        }
-        for _ in range(repeat):
-            seconds, answer = timed(plain, environment)
-            results["plain_keras"].append((seconds, answer["accuracy"]))
-            shutil.rmtree(place / "cache" / "features")
-            for name in ("no_features_kept", "second_run"):
-                seconds, answer = timed(fit, environment)
-                results[name].append((seconds, answer["test"]["accuracy"]))
+def time_head(data: str, seeds: int, place: Path) -> dict[str, Any]:
+    """The frozen stage of plain Keras, and a first and a second `headstart fit`."""
+    results: Timings = {"plain_keras": [], "no_features_kept": [], "second_run": []}
+    for seed in range(seeds):
+        write_split(data, seed, place / "split.json")
+        plain = [str(HERE / "plain_keras.py"), str(place / "split.json"), "--seed", str(seed)]
+        seconds, answer = timed([sys.executable, *plain])
+        results["plain_keras"].append((seconds, answer["accuracy"]))
+        shutil.rmtree(place / "cache" / "features")
+        fit = ["-m", "headstart", "fit", data, "--head", "linear", "--seed", str(seed), "--json"]
+        for name in ("no_features_kept", "second_run"):
+            seconds, answer = timed([sys.executable, *fit, "--out", str(place / "bundle")])
+            results[name].append((seconds, answer["test"]["accuracy"]))
+    return summarise(results)
+
+
+def time_predict(data: str, seeds: int, place: Path) -> dict[str, Any]:
+    """One image, by Keras and by headstart, each in a new process."""
+    run = write_split(data, 0, place / "split.json")
+    run.save(place / "bundle")
+    keras_file, image = place / "model.keras", str(run.files["test"][0][0])
+    save = [str(HERE / "plain_predict.py"), "save", str(place / "bundle"), str(keras_file)]
+    timed([sys.executable, *save])
+    plain = [str(HERE / "plain_predict.py"), "predict", str(keras_file), image]
+    own = ["-m", "headstart", "predict", str(place / "bundle"), image, "--json"]
+    results: Timings = {"plain_keras": [], "headstart": []}
+    for _ in range(seeds):
+        for name, command in (("plain_keras", plain), ("headstart", own)):
+            seconds, answer = timed([sys.executable, *command])
+            results[name].append((seconds, answer["predictions"][0]["probability"]))
+    return summarise(results, figure="probability")
+
+
+def summarise(results: Timings, figure: str = "accuracy") -> dict[str, Any]:
+    """Seconds and figures of each run, and how many times faster the others are than the first."""
     median = {
         name: statistics.median(seconds for seconds, _ in rows) for name, rows in results.items()
     }
+    first, *others = median
     return {
-        "data": Path(data).name,
         "seconds": {
             name: [round(seconds, 2) for seconds, _ in rows] for name, rows in results.items()
         },
-        "accuracy": {
-            name: [round(accuracy, 4) for _, accuracy in rows] for name, rows in results.items()
-        },
-        "times_faster": {
-            name: round(median["plain_keras"] / median[name], 1)
-            for name in ("no_features_kept", "second_run")
-        },
+        figure: {name: [round(value, 4) for _, value in rows] for name, rows in results.items()},
+        "times_faster": {name: round(median[first] / median[name], 1) for name in others},
     }
 
 
@@ -102,11 +108,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["head"])
+    comparisons: dict[str, Callable[[str, int, Path], dict[str, Any]]] = {
+        "head": time_head,
+        "predict": time_predict,
+    }
+    parser.add_argument("what", choices=comparisons)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    print(json.dumps(head(options.data, options.repeat), indent=2))
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HEADSTART_CACHE"] = str(Path(folder, "cache"))
+        result = comparisons[options.what](options.data, options.seeds, Path(folder))
+    name = Path(options.data).resolve().name
+    print(json.dumps({"what": options.what, "data": name, **result}, indent=2))
 
 
 if __name__ == "__main__":

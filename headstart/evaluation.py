@@ -82,9 +82,10 @@ class Evaluation:
 
     def confusions(self) -> list[tuple[str, str, int]]:
         """Wrong answers, most frequent first: true class, answer, how many images."""
-        off = self.confusion - np.diag(np.diag(self.confusion))
-        true, answer = np.nonzero(off)
-        counts = off[true, answer]
+        true, answer = np.nonzero(self.confusion)
+        wrong = true != answer
+        true, answer = true[wrong], answer[wrong]
+        counts = self.confusion[true, answer]
         order = np.lexsort((answer, true, -counts))
         name = [one.name for one in self.classes]
         return [(name[true[at]], name[answer[at]], int(counts[at])) for at in order]

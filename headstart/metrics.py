@@ -39,7 +39,8 @@ def wilson_interval(right: int, total: int) -> tuple[float, float]:
 def confusion_matrix(labels: Rows, predicted: Rows, num_classes: int) -> Rows:
     """How often each true class got each answer, int64 (classes, classes)."""
     flat = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
-    return flat.reshape(num_classes, num_classes).astype(np.int64)
+    # No copy: with 10,000 classes nearly all of it is memory that is never touched.
+    return flat.reshape(num_classes, num_classes).astype(np.int64, copy=False)
 
 
 def recalls(matrix: Rows) -> Numbers:

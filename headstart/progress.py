@@ -34,6 +34,7 @@ class Event:
 Listener = Callable[[Event], None]
 _listener: ContextVar[Listener | None] = ContextVar("headstart_progress", default=None)
 _INTERVAL = 0.1  # seconds between two events of a stage
+_SOON = 0.5  # seconds after which the time left can be told
 
 
 @contextmanager
@@ -62,7 +63,7 @@ class Stage:
         self.done = 0
         self._listener = listener
         self._lock = threading.Lock()
-        self._start = time.monotonic()
+        self._begin: tuple[float, int] | None = None  # time of the first step, steps done by then
         self._next = 0.0
 
     def advance(self, amount: int = 1) -> None:
@@ -76,10 +77,12 @@ class Stage:
             self._listener(Event(self.name, self.done, self.total, self._seconds_left(now)))
 
     def _seconds_left(self, now: float) -> float | None:
-        elapsed = now - self._start
-        if not self.total or not self.done or elapsed < 0.5:
+        if self._begin is None:  # what comes before the first step says nothing of the others
+            self._begin = now, self.done
+        start, before = self._begin
+        if not self.total or self.done == before or now - start < _SOON:
             return None
-        return elapsed / self.done * max(0, self.total - self.done)
+        return (now - start) / (self.done - before) * max(0, self.total - self.done)
 
 
 @contextmanager

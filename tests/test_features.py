@@ -14,7 +14,7 @@ from tiny_network import SIZE, expected_features, matrix, own_cache, tiny
 
 from headstart import features as module
 from headstart import progress, store
-from headstart.engine import Vector
+from headstart.engine import Engine, Vector
 from headstart.errors import HeadstartError
 from headstart.features import extract, record_key, to_half
 from headstart.images import Decoded, Pixels, decode
@@ -72,10 +72,27 @@ def test_ten_new_images_among_a_hundred_cost_ten(image_folder: MakeFolder) -> No
     assert np.array_equal(matrix(found), expected_features(both))
 
 
-def test_copied_and_renamed_images_are_computed_once(paths: list[Path], tmp_path: Path) -> None:
+class Counting:
+    """An engine that keeps the images it got."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.seen: list[Pixels] = []
+
+    def stream(self, images: Iterable[Pixels]) -> Generator[Vector]:
+        for image in images:
+            self.seen.append(image)
+            yield from self.engine.stream([image])
+
+
+def test_copied_and_renamed_images_are_computed_once(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copies = [Path(shutil.copy(path, tmp_path / f"copy-{path.name}")) for path in paths]
+    engine = Counting(tiny().open())
+    monkeypatch.setattr(Prefix, "open", lambda _: engine)
     found = extract([*copies[:10], *paths, *paths], tiny())
-    assert found.computed == 20
+    assert found.computed == len(engine.seen) == 20
     assert np.array_equal(matrix(found)[10:30], expected_features(paths))
     assert np.array_equal(matrix(found)[:10], matrix(found)[10:20])
     assert np.array_equal(found.thumbnails[30:], found.thumbnails[10:30])

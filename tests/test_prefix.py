@@ -103,9 +103,16 @@ def test_converted_network_is_kept(cache: Path, calls: ConvertCalls) -> None:
     assert answers(tiny())
 
 
-def test_another_size_is_another_network(cache: Path, calls: ConvertCalls) -> None:
+@pytest.mark.parametrize(
+    ("digest", "size", "form"), [("seeded", (24, 41), 1), ("other", SIZE, 1), ("seeded", SIZE, 2)]
+)
+def test_another_network_is_converted_for_itself(
+    cache: Path, calls: ConvertCalls, digest: str, size: tuple[int, int], form: int
+) -> None:
     tiny().converted()
-    make_prefix(load_backbone("tiny"), (16, 16), "openvino", "float32").converted()
+    other = make_prefix(load_backbone("tiny"), size, "openvino", "float32")
+    changed = replace(other.identity, weights_digest=digest, format=form)
+    replace(other, identity=changed).converted()
     assert len(calls) == len(list((cache / "prefixes").iterdir())) == 2
 
 

@@ -125,9 +125,10 @@ def head_from_arrays(kind: str, arrays: Mapping[str, npt.NDArray[np.float32]]) -
 
 
 def softmax(logits: Floats) -> Floats:
-    """Probabilities (n, classes) of scores (n, classes); the scores may be of any size."""
-    values = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(values / values.sum(axis=1, keepdims=True), np.float32)
+    """Probabilities of scores, over the last axis; the scores may be of any size."""
+    values = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    values /= values.sum(axis=-1, keepdims=True)
+    return np.asarray(values, np.float32)
 
 
 def row_blocks(rows: int, width: int, values: int = _BLOCK_VALUES) -> Iterator[slice]:

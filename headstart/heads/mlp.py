@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from headstart import progress
 from headstart.errors import HeadstartError
+from headstart.frameworks import load_keras
 from headstart.heads.data import HeadFit, Rows, TrainingData, choose_class_weight, row_weights
 from headstart.heads.head import AnyFloats, Floats, Head
 
@@ -54,8 +55,7 @@ def _head(arrays: list[Floats]) -> Head:
 
 def _build(width: int, num_classes: int, seed: int) -> Any:
     """The tutorial's layers; each draws from its own seed, no global state is touched."""
-    import keras
-
+    keras = load_keras()
     seeds = [int(one) for one in np.random.SeedSequence(seed).generate_state(3)]
     glorot = keras.initializers.GlorotUniform
     with_dtype = {"dtype": "float32"}
