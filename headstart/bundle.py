@@ -1,7 +1,7 @@
 """A trained classifier as a folder: JSON, safetensors and OpenVINO IR; nothing pickled or executed.
 
     bundle.json       classes, preprocessing, identity of the frozen network, recipe, data,
-                      versions, checksums
+                      versions, checksums of all files and of itself
     metrics.json      the evaluation on each part
     head.safetensors  the head's matrices
     prefix.xml, .bin  the frozen network (backbone.safetensors where OpenVINO is missing)
@@ -35,6 +35,7 @@ from headstart.prefix import Prefix, PrefixIdentity, file_digest, write_network
 
 FORMAT = 1
 SEEN_BYTES = 8
+_HEAD = "head.safetensors"
 _PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
 
 
@@ -66,21 +67,30 @@ def check_target(folder: Path) -> None:
     Raises:
         HeadstartError: Something that is no bundle stands there, or the place cannot be written.
     """
-    if (
-        folder.exists()
-        and not is_bundle(folder)
-        and not (folder.is_dir() and not any(folder.iterdir()))
-    ):
-        raise HeadstartError(
-            f"'{folder}' exists and is no bundle. Expected a new folder, or a bundle to replace. "
-            "Choose another place with --out."
-        )
-    parent = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise HeadstartError(
-            f"'{parent}' cannot be written. Expected a folder where the bundle can be made. "
-            "Choose another place with --out."
-        )
+    try:
+        target = Path(os.path.realpath(folder))  # a link is followed
+        if target.exists() and not is_bundle(target) and not _is_empty(target):
+            raise HeadstartError(
+                f"'{folder}' exists and is no bundle. Expected a new folder, or a bundle to "
+                "replace. Choose another place with --out."
+            )
+        parent = next(path for path in target.parents if path.exists())
+        writable = parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)
+        if not writable or os.path.ismount(target):
+            raise _unwritable(parent if not writable else target, "")
+    except OSError as error:
+        raise _unwritable(folder, f": {error.strerror}") from error
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _unwritable(place: Path, reason: str) -> HeadstartError:
+    return HeadstartError(
+        f"'{place}' cannot be written{reason}. Expected a place where the folder of the bundle can "
+        "be made. Choose another place with --out."
+    )
 
 
 def save_bundle(folder: Path, classifier: Classifier, contents: Contents) -> None:
@@ -103,10 +113,10 @@ def save_bundle(folder: Path, classifier: Classifier, contents: Contents) -> Non
 
 def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
     from PIL import Image
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     identity = write_network(classifier.prefix, folder)
-    save_file(classifier.head.arrays(), folder / "head.safetensors")
+    (folder / _HEAD).write_bytes(save(classifier.head.arrays()))
     _write_json(folder / "metrics.json", contents.metrics)
     (folder / "seen.bin").write_bytes(contents.seen)
     (folder / "README.md").write_text(contents.card, encoding="utf-8")
@@ -128,7 +138,7 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
         "versions": _versions(),
         "files": {path.name: file_digest(path) for path in sorted(folder.iterdir())},
     }
-    _write_json(folder / "bundle.json", about)
+    _write_json(folder / "bundle.json", {**about, "checksum": _checksum(about)})
 
 
 def _versions() -> dict[str, str]:
@@ -145,6 +155,12 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=2, allow_nan=False), encoding="utf-8")
 
 
+def _checksum(about: dict[str, Any]) -> str:
+    """SHA-256 of what `bundle.json` says, besides this."""
+    said = {name: value for name, value in about.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
 def read_about(folder: Path) -> dict[str, Any]:
     """Read what a bundle says of itself, and check its files against their checksums.
 
@@ -153,25 +169,37 @@ def read_about(folder: Path) -> dict[str, Any]:
     """
     try:
         about = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
-        newest, files = about["format"], dict(about["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        written = about["format"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise HeadstartError(
             f"'{folder}' is no bundle: its bundle.json is missing or cannot be read. Expected a "
             "folder that headstart fit wrote. Check the path, or train again."
         ) from error
-    if newest != FORMAT:
+    if written != FORMAT:
         raise HeadstartError(
-            f"The bundle '{folder}' has format {newest}. Expected format {FORMAT}. "
+            f"The bundle '{folder}' has format {written}. Expected format {FORMAT}. "
             "Install the newest headstart, or train again."
         )
-    for name, digest in files.items():
-        path = folder / Path(name).name
-        if not path.is_file() or file_digest(path) != digest:
-            raise HeadstartError(
-                f"The bundle '{folder}' is damaged: {name} is missing or changed. Expected the "
-                "file as it was written. Copy the bundle anew, or train again."
-            )
+    if about.get("checksum") != _checksum(about):
+        raise _damaged(folder, "bundle.json")
+    for name, digest in dict(about.get("files", {})).items():
+        if not _is_as_written(folder / Path(name).name, digest):
+            raise _damaged(folder, name)
     return dict(about)
+
+
+def _is_as_written(path: Path, digest: str) -> bool:
+    try:
+        return path.is_file() and file_digest(path) == digest
+    except OSError:
+        return False
+
+
+def _damaged(folder: Path, name: str) -> HeadstartError:
+    return HeadstartError(
+        f"The bundle '{folder}' is damaged: {name} is missing or changed. Expected the file as it "
+        "was written. Copy the bundle anew, or train again."
+    )
 
 
 def load(path: str | os.PathLike[str]) -> Classifier:
@@ -183,17 +211,20 @@ def load(path: str | os.PathLike[str]) -> Classifier:
     Raises:
         HeadstartError: Not a bundle, from a newer headstart, or damaged.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     folder = Path(path)
-    about = read_about(folder)
     try:
+        about = read_about(folder)
         values = about["prefix"]
         identity = PrefixIdentity(**{**values, "image_size": tuple(values["image_size"])})
-        head = head_from_arrays(about["head"], load_file(folder / "head.safetensors"))
+        head = head_from_arrays(about["head"], load_file(folder / _HEAD))
         prefix = Prefix(identity, about["features"], folder=folder)
         return Classifier(about["class_names"], prefix, head, about["resize"])
-    except (KeyError, TypeError) as error:
+    except HeadstartError:
+        raise
+    except (LookupError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise HeadstartError(
             f"The bundle '{folder}' is incomplete: {error}. Expected what headstart fit writes. "
             "Train again."

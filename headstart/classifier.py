@@ -107,29 +107,24 @@ class Classifier:
         Raises:
             BadImage: An image cannot be decoded; the text names it.
         """
-        if _is_one(images):
-            return next(iter(self._answers([images])))  # type: ignore[list-item]
-        return list(self._answers(images))  # type: ignore[arg-type]
+        answers = [one for one in self._finish(self._all(images)) if isinstance(one, Prediction)]
+        return answers[0] if _is_one(images) else answers
 
-    def predict_proba(self, images: Sequence[ImageInput]) -> Vectors:
-        """Class probabilities, float32 (n, classes); each row adds up to 1.
+    def predict_proba(self, images: ImageInput | Sequence[ImageInput]) -> Vectors:
+        """Class probabilities, float32 (n, classes); each row adds up to 1; n is 1 for one image.
 
         Raises:
             BadImage: An image cannot be decoded; the text names it.
         """
         return self.head.probabilities(self.embed(images))
 
-    def embed(self, images: Sequence[ImageInput]) -> Vectors:
+    def embed(self, images: ImageInput | Sequence[ImageInput]) -> Vectors:
         """The features that the frozen network gives, float32 (n, features).
 
         Raises:
             BadImage: An image cannot be decoded; the text names it.
         """
-        rows: list[Vectors] = []
-        for _, result in self._stream(images):
-            if isinstance(result, BadImage):
-                raise result
-            rows.append(result)
+        rows = [vector for _, vector in self._all(images)]
         return np.stack(rows) if rows else np.empty((0, self.prefix.width), np.float32)
 
     def predict_files(
@@ -140,24 +135,25 @@ class Classifier:
         A broken file does not stop the others.
         """
         block: list[tuple[ImageInput, Vectors | BadImage]] = []
-        for pair in self._stream(paths):
+        for pair in self._stream(_several(paths)):
             block.append(pair)
             if len(block) == _BATCH:
                 yield from self._finish(block)
                 block = []
         yield from self._finish(block)
 
-    def _answers(self, images: Iterable[ImageInput]) -> Iterator[Prediction]:
-        pairs = list(self._stream(images))
-        for _, result in pairs:
+    def _all(self, images: ImageInput | Sequence[ImageInput]) -> list[tuple[ImageInput, Vectors]]:
+        """Each image with its features; the first bad one is an error that names it."""
+        found: list[tuple[ImageInput, Vectors]] = []
+        for number, (image, result) in enumerate(self._stream(_several(images)), start=1):
             if isinstance(result, BadImage):
-                raise result
-        for answer in self._finish(pairs):
-            assert isinstance(answer, Prediction)
-            yield answer
+                named = _is_one(images) or isinstance(image, str | os.PathLike)
+                raise result if named else BadImage(f"image {number}: {result}") from result
+            found.append((image, result))
+        return found
 
     def _finish(
-        self, block: list[tuple[ImageInput, Vectors | BadImage]]
+        self, block: Sequence[tuple[ImageInput, Vectors | BadImage]]
     ) -> Iterator[Prediction | Unreadable]:
         vectors = [result for _, result in block if not isinstance(result, BadImage)]
         rows = iter(self.head.probabilities(np.stack(vectors)) if vectors else ())
@@ -224,7 +220,12 @@ def _take_bad(
 def _is_one(images: Any) -> bool:
     if isinstance(images, np.ndarray):
         return images.ndim < 4
-    return isinstance(images, str | os.PathLike | bytes | Image.Image)
+    one = isinstance(images, str | os.PathLike | bytes | Image.Image)
+    return one or not isinstance(images, Iterable)
+
+
+def _several(images: Any) -> Iterable[Any]:
+    return [images] if _is_one(images) else images
 
 
 def _pixels(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.errors import HeadstartError
+from headstart.frameworks import load_keras
 from headstart.images import Pixels
 from headstart.workers import cpu_count
 
@@ -75,6 +76,7 @@ def _gpu_is_present() -> bool:
 
 def _tensorflow_sees_gpu() -> bool:
     try:
+        load_keras()  # which keeps TensorFlow quiet
         import tensorflow
     except ImportError:
         return False

@@ -15,9 +15,11 @@ import numpy as np
 from headstart import metrics
 from headstart.errors import HeadstartError
 from headstart.metrics import Probabilities, Rows
+from headstart.scan import printable
 
-_MOST_ROWS = 20  # classes and confusions shown as text
+_MOST_ROWS = 20  # classes shown as text
 _NAME_WIDTH = 30
+_LARGEST_MATRIX = 200  # classes; the whole matrix of more is no part of `to_dict`
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Evaluation:
         baseline: Accuracy of always answering the class that is most frequent in training.
         baseline_class: That class.
         classes: One `ClassResult` a class.
-        confusion: int64 (classes, classes), row = true class, column = answer.
+        pairs: int64 (m, 3), sorted: each true class that got some answer, that answer, and for how
+            many images.
     """
 
     images: int
@@ -73,22 +76,36 @@ class Evaluation:
     baseline: float | None
     baseline_class: str
     classes: tuple[ClassResult, ...]
-    confusion: Rows
+    pairs: Rows
+
+    @property
+    def confusion(self) -> Rows:
+        """The confusion matrix, int64 (classes, classes): row = true class, column = answer."""
+        matrix = np.zeros((len(self.classes), len(self.classes)), np.int64)
+        matrix[self.pairs[:, 0], self.pairs[:, 1]] = self.pairs[:, 2]
+        return matrix
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as JSON values."""
-        classes = [dict(vars(one)) for one in self.classes]
-        return {**vars(self), "classes": classes, "confusion": self.confusion.tolist()}
+        """The figures as JSON values.
+
+        `confusion` is the whole matrix, None where there are over 200 classes; `confusions` is
+        always there.
+        """
+        values = {name: value for name, value in vars(self).items() if name != "pairs"}
+        small = len(self.classes) <= _LARGEST_MATRIX
+        return {
+            **values,
+            "classes": [dict(vars(one)) for one in self.classes],
+            "confusion": self.confusion.tolist() if small else None,
+            "confusions": [list(one) for one in self.confusions()],
+        }
 
     def confusions(self) -> list[tuple[str, str, int]]:
         """Wrong answers, most frequent first: true class, answer, how many images."""
-        true, answer = np.nonzero(self.confusion)
-        wrong = true != answer
-        true, answer = true[wrong], answer[wrong]
-        counts = self.confusion[true, answer]
-        order = np.lexsort((answer, true, -counts))
+        true, answer, count = self.pairs[self.pairs[:, 0] != self.pairs[:, 1]].T
+        order = np.lexsort((answer, true, -count))
         name = [one.name for one in self.classes]
-        return [(name[true[at]], name[answer[at]], int(counts[at])) for at in order]
+        return [(name[true[at]], name[answer[at]], int(count[at])) for at in order]
 
     def __str__(self) -> str:
         """The figures as text, the same as `summary`."""
@@ -121,6 +138,7 @@ def evaluate(
             f"classes. Expected ({len(labels)}, {count}). Pass one row for each label."
         )
     matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), count)
+    true, answer = np.nonzero(matrix)
     right = int(np.trace(matrix))
     low, high = metrics.wilson_interval(right, len(labels)) if len(labels) else (None, None)
     chosen_by = labels if train_labels is None or not len(train_labels) else train_labels
@@ -138,7 +156,7 @@ def evaluate(
         baseline=float((labels == majority).mean()) if len(labels) else None,
         baseline_class=class_names[majority],
         classes=_class_results(matrix, class_names),
-        confusion=matrix,
+        pairs=np.column_stack([true, answer, matrix[true, answer]]),
     )
 
 
@@ -168,11 +186,11 @@ def summary(evaluation: Evaluation) -> str:
     if evaluation.accuracy is None:
         return "There are no images to test on."
     one = evaluation
-    right = int(np.trace(one.confusion))
+    right = round(evaluation.accuracy * evaluation.images)
     lines = [
         f"Test accuracy {one.accuracy:.3f} (95% interval {one.low:.3f} to {one.high:.3f}): "
         f"{right} of {one.images} images right.",
-        f"Always answering '{one.baseline_class}' would give {one.baseline:.3f}.",
+        f"Always answering '{_cut(one.baseline_class)}' would give {one.baseline:.3f}.",
         f"Balanced accuracy {one.balanced_accuracy:.3f}, macro F1 {one.macro_f1:.3f}, "
         f"log loss {one.log_loss:.3f}, calibration error {one.calibration_error:.3f}.",
         "",
@@ -187,7 +205,7 @@ def _class_table(evaluation: Evaluation) -> list[str]:
     shown = [one for one in evaluation.classes if one.images]
     if len(shown) > _MOST_ROWS:
         shown = sorted(shown, key=lambda one: (one.recall or 0.0, one.name))[:_MOST_ROWS]
-    width = min(_NAME_WIDTH, max(len("class"), *(len(one.name) for one in shown)))
+    width = min(_NAME_WIDTH, max(len("class"), *(len(printable(one.name)) for one in shown)))
     lines = [f"{'class':<{width}}  images  precision  recall  (95% interval)      F1"]
     for one in shown:
         precision = "    -" if one.precision is None else f"{one.precision:.3f}"
@@ -208,4 +226,5 @@ def _confusion_lines(evaluation: Evaluation) -> list[str]:
 
 
 def _cut(name: str, width: int = _NAME_WIDTH) -> str:
+    name = printable(name)
     return name if len(name) <= width else name[: width - 3] + "..."

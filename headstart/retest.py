@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart import bundle
-from headstart.dataset import PART_NAMES, Dataset, Problem, drop, read_dataset
+from headstart.dataset import PART_NAMES, Dataset, Problem, read_dataset
 from headstart.errors import DatasetError
 from headstart.evaluation import Evaluation, evaluate, summary
 from headstart.features import extract
+from headstart.scan import display_path
 
 _TEST = PART_NAMES.index("test")
 
@@ -79,13 +81,19 @@ def evaluate_bundle(path: str | os.PathLike[str], source: str | os.PathLike[str]
             "images."
         )
     features = extract(dataset.paths, classifier.prefix, resize=classifier.resize)
-    place = {path: row for row, path in enumerate(dataset.paths)}
-    usable = drop(dataset, features.bad)
-    features = features.take(np.array([place[path] for path in usable.paths], np.int64))
+    rows = np.array([row for row in range(len(dataset.paths)) if row not in features.bad], np.int64)
+    skipped = _skipped(dataset, features.bad)
+    if not len(rows):
+        raise DatasetError(
+            f"None of the {len(dataset.paths)} images of '{dataset.name}' can be used. Expected "
+            f"images that open; the first is '{skipped[0].path}' ({skipped[0].reason}). Replace "
+            "them."
+        )
+    features = features.take(rows)
     columns = np.array(
-        [classifier.class_names.index(name) for name in usable.class_names], np.int64
+        [classifier.class_names.index(name) for name in dataset.class_names], np.int64
     )
-    labels: npt.NDArray[np.int64] = columns[usable.labels]
+    labels: npt.NDArray[np.int64] = columns[dataset.labels[rows]]
     probabilities = classifier.head.probabilities(features.matrix(np.arange(len(labels))))
     seen = bundle.was_seen(Path(path), features.digests)
 
@@ -97,8 +105,15 @@ def evaluate_bundle(path: str | os.PathLike[str], source: str | os.PathLike[str]
         evaluation=on(np.ones(len(labels), bool)),
         unseen=on(~seen) if some else None,
         seen=int(seen.sum()),
-        skipped=usable.problems,
+        skipped=skipped,
     )
+
+
+def _skipped(dataset: Dataset, bad: Mapping[int, str]) -> tuple[Problem, ...]:
+    """What was not used: as `headstart.dataset.drop`, but one class, or none, may be left."""
+    shown = {row: display_path(os.path.relpath(dataset.paths[row], dataset.root)) for row in bad}
+    broken = (Problem(shown[row], reason) for row, reason in bad.items())
+    return tuple(sorted((*dataset.problems, *broken), key=lambda one: one.path.split("/")))
 
 
 def _test_part(dataset: Dataset) -> Dataset:

@@ -131,34 +131,53 @@ def read_in_blocks(folder: Path, keys: Sequence[bytes]) -> Iterator[bytes | None
 
 
 def _open_environment(folder: Path) -> Any:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder.parent):
+            if not _is_sound(folder):
+                progress.remark("cache", f"{folder.name} was damaged and is made anew")
+                discard(folder)
+                folder.mkdir(parents=True, exist_ok=True)
+            _reserve(folder / LOCK)
+            environment = _open_lmdb(folder)
+    except OSError as error:
+        raise StoreError(f"cannot open the cache folder '{folder}': {error}") from error
+    with suppress(OSError):
+        os.utime(folder / LOCK)
+    return environment
+
+
+def _open_lmdb(folder: Path) -> Any:
     import lmdb
 
     error: Exception | None = None
+    for size in _MAP_SIZES:
+        try:
+            environment = lmdb.open(
+                str(folder), map_size=size, metasync=False, max_readers=512, max_spare_txns=16
+            )
+            environment.reader_check()  # slots of processes that were killed
+            return environment
+        except (lmdb.Error, MemoryError) as failure:
+            error = failure
+    raise OSError(str(error)) from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time look at the records in `folder` and replace damaged ones."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not _is_sound(folder):
-            progress.remark("cache", f"{folder.name} was damaged and is made anew")
-            discard(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-        _reserve(folder / LOCK)
-        for map_size in _MAP_SIZES:
-            try:
-                environment = lmdb.open(
-                    str(folder),
-                    map_size=map_size,
-                    metasync=False,
-                    max_readers=512,
-                    max_spare_txns=16,
-                )
-                environment.reader_check()  # slots of processes that were killed
-                with suppress(OSError):
-                    os.utime(folder / LOCK)
-                return environment
-            except (lmdb.Error, MemoryError) as failure:
-                error = failure
-    except OSError as failure:
-        error = failure
-    raise StoreError(f"cannot open the cache folder '{folder}': {error}") from error
+        import fcntl
+    except ImportError:  # Windows does not let go of a file that another process has open
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _reserve(lock: Path) -> None:

@@ -34,6 +34,7 @@ from headstart.images import decode, read_bytes
 from headstart.prefix import Prefix, make_prefix
 from headstart.recipe import Recipe
 from headstart.run import Run
+from headstart.scan import display_path
 from headstart.split import Split, make_split
 
 Rows = npt.NDArray[np.int64]
@@ -236,12 +237,11 @@ def _warnings(state: _State) -> tuple[str, ...]:
     dataset, split = state.dataset, state.split
     warnings = list(dataset.notes)
     if split.leaks:
-        names = [
-            " = ".join(str(dataset.paths[row].name) for row in rows) for rows in split.leaks[:5]
-        ]
+        count = sum(map(len, split.leaks))
+        names = [" = ".join(_name(dataset, row) for row in rows) for rows in split.leaks[:5]]
         warnings.append(
-            f"{len(split.leaks)} images have a copy on another side of the given split, which "
-            f"makes the result look better than it is: {'; '.join(names)}"
+            f"{count} images have a copy on another side of the given split, which makes the "
+            f"result look better than it is: {'; '.join(names)}"
         )
     groups = state.groups
     size = np.bincount(groups)[groups]
@@ -251,6 +251,10 @@ def _warnings(state: _State) -> tuple[str, ...]:
             "made the split, copies stay on one side"
         )
     return tuple(warnings)
+
+
+def _name(dataset: Dataset, row: int) -> str:
+    return display_path(os.path.relpath(dataset.paths[row], dataset.root))
 
 
 def _contents(

@@ -137,6 +137,12 @@ def test_calibration_error_of_simple_answers(
     assert found == pytest.approx(error, abs=1e-12)
 
 
+def test_calibration_bins_are_open_to_the_left() -> None:
+    probabilities = np.array([[0.5, 0.5], [0.8, 0.2]])  # (0, 1/2] and (1/2, 1]
+    found = metrics.expected_calibration_error(probabilities, np.array([0, 1]), bins=2)
+    assert found == pytest.approx((0.5 + 0.8) / 2)
+
+
 def test_without_images() -> None:
     probabilities, labels = np.empty((0, CLASSES)), np.empty(0, np.int64)
     matrix = metrics.confusion_matrix(labels, labels, CLASSES)

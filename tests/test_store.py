@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -122,7 +123,11 @@ def test_damage_is_told(tmp_path: Path) -> None:
     assert "damaged" in heard[0].message
 
 
-def test_eight_processes_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [False, True])
+def test_eight_processes_at_once(tmp_path: Path, damaged: bool) -> None:
+    if damaged:
+        fill(tmp_path / "s")
+        os.truncate(tmp_path / "s" / "data.mdb", 100_000)
     arguments = [sys.executable, "-c", WRITER, str(tmp_path / "s")]
     running = [
         subprocess.Popen([*arguments, str(number), "2"], stdout=subprocess.DEVNULL)
@@ -132,6 +137,20 @@ def test_eight_processes_at_once(tmp_path: Path) -> None:
     keys = [b"%d-%d" % (number, index) for number in range(8) for index in range(20)]
     with open_store(tmp_path / "s") as store:
         assert store.get(keys) == [key * 300 for key in keys]
+
+
+def test_one_process_at_a_time_looks_for_damage(tmp_path: Path) -> None:
+    """Else one would throw away what another has just made anew."""
+    fcntl = pytest.importorskip("fcntl")
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    thread = threading.Thread(target=fill, args=(tmp_path / "s",))
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    os.close(descriptor)
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def test_kill_leaves_whole_records(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def build(info: BackboneInfo, image_size: tuple[int, int], weights: Path | None)
         _load(model, info, weights)
     if info.family == "efficientnet":
         _set_normalisation(model, published=weights is not None)
-    return model
+    return keras.Model(image, model.output, name=model.name)  # most have a list as their input
 
 
 def _load(model: Any, info: BackboneInfo, path: Path) -> None:

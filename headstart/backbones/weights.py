@@ -138,7 +138,9 @@ def _fetch(info: BackboneInfo, *, download: bool) -> Path:
         got.replace(target)
     except Exception as error:  # Keras raises bare exceptions for what goes wrong on the way
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise _not_here(info, url, f"and the download failed ({reason[:300]})") from error
+        raise _not_here(
+            info, url, f"and the download failed ({reason[:300].rstrip('.')})"
+        ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target

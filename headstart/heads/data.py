@@ -18,6 +18,7 @@ from headstart.recipe import CLASS_WEIGHTS
 
 Rows: TypeAlias = npt.NDArray[np.int64]
 ABSENT_BIAS = -20.0  # score of a class without training images: a probability of about 2e-9
+_LARGEST = np.float32(1e15)  # of a feature
 _UNBALANCED = 2.0  # largest class / smallest class from which "auto" counts classes alike
 _FEW = 5  # images in the median class below which "auto" takes the prototype head
 
@@ -126,22 +127,20 @@ def measure_scaling(features: AnyFloats, floor: float) -> Scaling:
         features: (n, width).
         floor: What to add to the variance of each feature before it is divided by, as a fraction of
             the mean variance: nearly constant features are noise and must not be blown up. 0 gives
-            each feature the same weight, infinity leaves their weights as they are.
+            each feature the same weight, a large number leaves their weights nearly as they are.
 
     Raises:
-        HeadstartError: A value is not finite.
+        HeadstartError: A value is not finite, or above 1e15.
     """
     rows, width = features.shape
-    shift = features[: min(rows, 256)].mean(axis=0, dtype=np.float64).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        shift = features[: min(rows, 256)].mean(axis=0, dtype=np.float64).astype(np.float32)
     first, second = np.zeros(width), np.zeros(width)
     for block in _shifted(features, shift):
         first += block.sum(axis=0, dtype=np.float64)
         second += np.einsum("nd,nd->d", block, block)
     if not np.isfinite(second).all():
-        raise HeadstartError(
-            f"Features of {_bad_rows(features)} images are not finite numbers. Expected finite "
-            "values from the backbone. Check its weights, or use precision float32."
-        )
+        check_finite(features)
     mean = first / rows
     variance = np.maximum(second / rows - mean**2, 0)
     scale = np.sqrt(variance + floor * variance.mean())
@@ -161,10 +160,16 @@ def _shifted(features: AnyFloats, shift: Floats) -> Iterator[Floats]:
             yield block
 
 
-def _bad_rows(features: AnyFloats) -> int:
-    rows, width = features.shape
-    blocks = (np.isfinite(features[block]).all(axis=1) for block in row_blocks(rows, width))
-    return sum(int((~finite).sum()) for finite in blocks)
+def check_finite(features: AnyFloats) -> None:
+    """Raise HeadstartError where a value is not finite, or too large to be squared and added up."""
+    bad = 0
+    for rows in row_blocks(*features.shape):
+        bad += int((~(np.abs(features[rows]) <= _LARGEST).all(axis=1)).sum())
+    if bad:
+        raise HeadstartError(
+            f"Features of {bad} images are not finite numbers, or above {_LARGEST:.0e}. Expected "
+            "finite values from the backbone. Check its weights, or use precision float32."
+        )
 
 
 def choose_head(counts: npt.NDArray[np.integer[Any]]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize  # here, so that its BLAS is there when threads are limited
 
 from headstart import progress
 from headstart.heads.data import (
@@ -154,8 +155,6 @@ def _solve(
     problem: _Problem, basis: _Basis, shares: Floats, l2: float, begin: tuple[Floats, float]
 ) -> Floats:
     """Fit all models, whose losses add up; `begin` is where to start and how exact to be."""
-    from scipy.optimize import minimize
-
     start, tolerance = begin
     shape = (-1, shares.shape[1], problem.classes)
 

@@ -17,7 +17,14 @@ import numpy.typing as npt
 from headstart import progress
 from headstart.errors import HeadstartError
 from headstart.frameworks import load_keras
-from headstart.heads.data import HeadFit, Rows, TrainingData, choose_class_weight, row_weights
+from headstart.heads.data import (
+    HeadFit,
+    Rows,
+    TrainingData,
+    check_finite,
+    choose_class_weight,
+    row_weights,
+)
 from headstart.heads.head import AnyFloats, Floats, Head
 
 UNITS, DROPOUT, LEARNING_RATE, BATCH_SIZE = 128, 0.3, 1e-3, 32
@@ -38,8 +45,11 @@ def fit_mlp(data: TrainingData, *, seed: int, class_weight: str) -> HeadFit:
         `train_loss` and `validation_loss`, one for each epoch.
 
     Raises:
-        HeadstartError: The loss is not finite.
+        HeadstartError: Features that are not finite, or a loss that is not.
     """
+    check_finite(data.features)
+    if data.validation_features is not None:
+        check_finite(data.validation_features)
     weight = choose_class_weight(class_weight, data.counts)
     training = _Training(data, row_weights(data.labels, data.counts, weight), seed)
     with progress.stage("mlp head", training.epochs) as stage:
@@ -123,7 +133,8 @@ class _Training:
 
     def _validation_loss(self) -> float:
         head = _head([np.asarray(value, np.float32) for value in self.model.get_weights()])
-        return _log_loss(head, self.data.validation_features, self.data.validation_labels)
+        with np.errstate(over="ignore", invalid="ignore"):  # the loss tells
+            return _log_loss(head, self.data.validation_features, self.data.validation_labels)
 
     def details(self) -> dict[str, Any]:
         return {

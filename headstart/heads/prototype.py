@@ -61,8 +61,12 @@ def fit_prototype(data: TrainingData, *, seed: int, class_weight: str) -> HeadFi
         details = _choose_sharpness(squares, data, weights)
     sharpness = np.float32(details["sharpness"] / data.width)
     bias = -sharpness / 2 * np.einsum("kd,kd->k", prototypes, prototypes)
+    # Scores that add up to 0 give the same answer, and the best is never below an absent class's.
+    present = counts > 0
+    prototypes[present] -= prototypes[present].mean(axis=0)
+    bias[present] -= bias[present].mean()
     folded, shifted = scaling.fold(sharpness * prototypes.T, bias)
-    shifted[counts == 0] = ABSENT_BIAS
+    shifted[~present] = ABSENT_BIAS
     return HeadFit(Head("prototype", ((folded, shifted),)), {"class_weight": weight, **details})
 
 
