@@ -83,7 +83,9 @@ def unpack(path: Path, cache: Path | None = None) -> Path:
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             target = (cache or cache_root()) / "archives" / digest
-            if not _is_complete(target, entries):
+            if _is_complete(target, entries):
+                os.utime(target)  # when it was last used, for the cache limit
+            else:
                 _fill(archive, entries, target, name)
     except DatasetError:
         raise

@@ -20,7 +20,9 @@ _HERE = -100  # AT_FDCWD
 
 
 def _aside(target: Path) -> Path:
-    return target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}.partial")
+    # A name may have 255 bytes, which are fewer characters in some scripts.
+    name = os.fsencode(target.name)[:200].decode(errors="ignore")
+    return target.with_name(f".{name}.{secrets.token_hex(6)}.partial")
 
 
 def _sync(path: Path) -> None:

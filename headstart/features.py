@@ -32,7 +32,7 @@ from headstart.workers import map_in_order
 _SIDE = formats.THUMBNAIL
 _THUMBNAIL_BYTES = _SIDE**2
 _BATCH = 4  # images a decoding task takes at once
-_RENEW = 4096  # images after which the store is opened anew: what is read of it stays in memory
+_RENEW = 2048  # images after which the store is opened anew: what is read of it stays in memory
 _FLUSH_RECORDS, _FLUSH_SECONDS = 256, 1.0  # what kill -9 can lose at most
 _LARGEST = float(np.finfo(np.float16).max)
 STAGE = "features"

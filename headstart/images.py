@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from headstart import formats
 from headstart.errors import HeadstartError
@@ -171,6 +171,8 @@ def _told() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # its text names an object in memory
+        return "no image can be found in it"
     text = str(error).strip().splitlines()
     return text[0][:200] if text else type(error).__name__
 

@@ -29,7 +29,7 @@ _CHECKSUM = 8  # bytes
 LOCK = "lock.mdb"  # its time is when the records were last used
 _DATA, _CLEAN = "data.mdb", "clean.json"
 _LOCK_BYTES = 1 << 16  # more than 512 readers take
-_READ_BLOCK = 4096  # records after which the map is renewed, so that its pages do not pile up
+_READ_BLOCK = 2048  # records after which the map is renewed, so that its pages do not pile up
 
 _WALK = """
 import lmdb, sys

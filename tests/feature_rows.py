@@ -1,13 +1,14 @@
-"""Features with labels, drawn at random, for the tests of the heads."""
+"""Features with labels, drawn at random, and the exact bits of a head, for the tests of heads."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from headstart.heads import TrainingData
+from headstart.heads import Head, TrainingData
 from headstart.heads.head import AnyFloats
 
 Labels = npt.NDArray[np.int64]
@@ -48,3 +49,11 @@ def make_data(
         return TrainingData(features, labels, len(counts), groups=groups)
     held = make_rows([validation] * len(counts), width, noise=noise, seed=1, kind=kind)
     return TrainingData(features, labels, len(counts), *held, groups)
+
+
+def head_digest(head: Head) -> str:
+    """A name for the exact bits of a head."""
+    total = hashlib.sha256(head.kind.encode())
+    for name, array in sorted(head.arrays().items()):
+        total.update(f"{name} {array.shape}".encode() + array.tobytes())
+    return total.hexdigest()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -8,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from feature_rows import make_data
+from feature_rows import head_digest, make_data
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from headstart import heads as module
@@ -17,10 +16,7 @@ from headstart.heads import HeadFit, TrainingData, fit_head
 
 
 def digest(fitted: HeadFit) -> str:
-    total = hashlib.sha256(fitted.head.kind.encode())
-    for name, array in sorted(fitted.head.arrays().items()):
-        total.update(f"{name} {array.shape}".encode() + array.tobytes())
-    return total.hexdigest()
+    return head_digest(fitted.head)
 
 
 def large() -> TrainingData:

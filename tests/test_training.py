@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import make_image_folder
-from tiny_run import CLASSES, RECIPE, fresh_cache, head_digest, make_mixed_folder, trained
+from feature_rows import head_digest
+from tiny_run import CLASSES, RECIPE, fresh_cache, make_mixed_folder, trained
 
 from headstart import progress
 from headstart import training as module

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import make_image_folder
+from feature_rows import head_digest
 from PIL import Image
-from tiny_run import CLASSES, RECIPE, fresh_cache, head_digest, trained
+from tiny_run import CLASSES, RECIPE, fresh_cache, trained
 
 from headstart import training as module
 from headstart.errors import DatasetError

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_run import RECIPE, SIDE, fresh_cache, head_digest, trained
+from feature_rows import head_digest
+from tiny_run import RECIPE, SIDE, fresh_cache, trained
 
 from headstart.bundle import load
 from headstart.store import open_store

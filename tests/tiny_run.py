@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 from conftest import make_image
 
-from headstart.heads import Head
 from headstart.recipe import Recipe
 from headstart.run import Run
 from headstart.training import fit
@@ -66,11 +64,3 @@ def fresh_cache(patch: pytest.MonkeyPatch, folder: Path) -> Path:
     shutil.copytree(trained().cache / "prefixes", folder / "prefixes")
     patch.setenv("HEADSTART_CACHE", str(folder))
     return folder
-
-
-def head_digest(head: Head) -> str:
-    """A name for the exact bits of a head."""
-    total = hashlib.sha256(head.kind.encode())
-    for name, array in sorted(head.arrays().items()):
-        total.update(f"{name} {array.shape}".encode() + array.tobytes())
-    return total.hexdigest()

@@ -17,6 +17,7 @@ from typing import Any
 from headstart.backbones.catalogue import BackboneInfo, find_backbone, list_backbones
 from headstart.backbones.weights import file_digest, imagenet_weights, weights_here
 from headstart.errors import HeadstartError
+from headstart.frameworks import load_keras
 
 __all__ = [
     "Backbone",
@@ -62,7 +63,7 @@ class Backbone:
                 read.
         """
         _check_size(self.info, image_size)
-        import keras
+        keras = load_keras()
 
         with _own_settings():
             model = self._network(image_size)
@@ -90,7 +91,7 @@ def _own_settings() -> Iterator[None]:
 
     Initialisers of Keras draw their seeds from Python's `random`.
     """
-    import keras
+    keras = load_keras()
 
     policy, data_format = keras.config.dtype_policy(), keras.config.image_data_format()
     state = random.getstate()
@@ -169,7 +170,7 @@ def build_classifier(backbone: Backbone, image_size: tuple[int, int]) -> Any:
             f"{backbone.info.name} has no ImageNet classifier here. Expected efficientnet_lite0, "
             "1 or 2 with their weights. Use keras.applications for the others."
         )
-    import keras
+    keras = load_keras()
 
     from headstart.backbones.checkpoint import read_checkpoint
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from headstart import progress
 from headstart.backbones.catalogue import BackboneInfo
 from headstart.errors import HeadstartError
+from headstart.frameworks import load_keras
 
 PUBLISHER = "https://storage.googleapis.com"
 _SILENCE = 60.0  # seconds without an answer after which a download is given up
@@ -147,7 +148,7 @@ def _fetch(info: BackboneInfo, *, download: bool) -> Path:
 
 
 def _download(info: BackboneInfo, url: str, folder: Path) -> Path:
-    import keras
+    keras = load_keras()
 
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_SILENCE)  # Keras sets none: a dead network would hang for ever
