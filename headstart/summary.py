@@ -65,7 +65,9 @@ def next_commands(run: Run, example: Path | None = None) -> str:
     if run.bundle is None:
         return ""
     bundle = shlex.quote(displayable(str(run.bundle)))
-    image = shlex.quote(str(example)) if example else "IMAGE_OR_FOLDER"
+    if example and example.is_relative_to(Path.cwd()):
+        example = example.relative_to(Path.cwd())  # shorter to read
+    image = shlex.quote(displayable(str(example))) if example else "IMAGE_OR_FOLDER"
     place = json.dumps(str(run.bundle), ensure_ascii=False)
     code = f"import headstart; print(headstart.load({place}).class_names)"
     return "\n".join(
