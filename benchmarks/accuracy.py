@@ -6,7 +6,7 @@
 Each seed draws another split (where the data have no test part of their own), so the spread shows
 how much of a difference is chance. Features are kept between the runs, in the usual cache.
 
-Two cores of an AMD EPYC (Zen 4), no GPU, 2026-11; mean (range) of seeds 0 to 2, bfloat16, linear head.
+Two cores of an AMD EPYC (Zen 4), no GPU, 2026-11; mean (range) of seeds 0 to 2, bfloat16, linear.
 ants-bees: efficientnet_lite0 0.946 (0.935 to 0.954), efficientnet_lite2 at 260 0.959 (0.954 to
 0.961). trashnet: efficientnet_lite0 0.868 (0.847 to 0.883).
 """

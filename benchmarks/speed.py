@@ -9,10 +9,10 @@ with them kept. Same backbone, weights and split, one split a seed; what is comp
 the other. `predict`: a script that loads the same network and head with Keras and answers one image
 (`plain_predict.py`) against a cold `headstart predict`. Ratios are of medians.
 
-Two cores of an AMD EPYC (Zen 4), no GPU, 2026-11. `head` on trashnet, two seeds: plain Keras 415 and
-367 s, `fit` 11.2 and 12.7 s, second run 2.4 and 2.5 s: 32.8 and 160.8 times faster. Accuracy 0.891
-and 0.881 against 0.883 and 0.872. `predict` on ants-bees, three runs: 8.1 s (8.06 to 8.22) against
-1.0 s (0.77 to 1.06): 8.1 times faster.
+Two cores of an AMD EPYC (Zen 4), no GPU, 2026-11. `head` on trashnet, two seeds: plain Keras 415
+and 367 s, `fit` 11.2 and 12.7 s, second run 2.4 and 2.5 s: 32.8 and 160.8 times faster. Accuracy
+0.891 and 0.881 against 0.883 and 0.872. `predict` on ants-bees, three runs: 8.1 s (8.06 to 8.22)
+against 1.0 s (0.77 to 1.06): 8.1 times faster.
 """
 
 from __future__ import annotations
