@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from headstart.backbones import list_backbones, load_backbone
     from headstart.bundle import load
     from headstart.classifier import Classifier
+    from headstart.cut import cut_at, cut_before_last, cut_points
     from headstart.dataset import Dataset, read_dataset
     from headstart.evaluation import Evaluation
     from headstart.recipe import Recipe
@@ -36,6 +37,9 @@ __all__ = [
     "Recipe",
     "Run",
     "__version__",
+    "cut_at",
+    "cut_before_last",
+    "cut_points",
     "fit",
     "list_backbones",
     "load",
@@ -49,6 +53,9 @@ _MODULES = {
     "Evaluation": "headstart.evaluation",
     "Recipe": "headstart.recipe",
     "Run": "headstart.run",
+    "cut_at": "headstart.cut",
+    "cut_before_last": "headstart.cut",
+    "cut_points": "headstart.cut",
     "fit": "headstart.training",
     "list_backbones": "headstart.backbones",
     "load": "headstart.bundle",
