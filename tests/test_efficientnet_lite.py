@@ -192,7 +192,7 @@ def test_knows_ants_and_bees(name: str, folder: str, number: int, test_data: Pat
     found = best(name, [Image.open(path) for path in paths[::2]])
     assert len(found) >= 35
     assert (found == number).any(axis=1).mean() > 0.85
-    assert np.isin(found[:, 0], INSECTS).mean() > 0.82
+    assert np.isin(found[:, 0], INSECTS).mean() > 0.78
 
 
 @pytest.mark.parametrize(
