@@ -123,6 +123,17 @@ def test_models_inside_are_unfolded(training: bool | None) -> None:
         np.testing.assert_array_equal(np.asarray(parts), np.asarray(model(values, training=mode)))
 
 
+def test_training_holds_for_models_inside_models() -> None:
+    inner = nested(None)
+    x = keras.Input((4,), name="outermost_x")
+    model = keras.Model(x, inner(x, training=True), name="outermost")
+    values = np.random.default_rng(2).normal(size=(8, 4)).astype(np.float32)
+    cut = cut_at(model, "in")
+    whole = np.asarray(model(values))
+    assert not np.allclose(whole, np.asarray(model(values, training=False)))
+    np.testing.assert_array_equal(np.asarray(cut.suffix(cut.prefix(values))), whole)
+
+
 def test_a_sequential_tutorial_model_is_unfolded() -> None:
     backbone, images = build("tiny")
     model = keras.Sequential(
