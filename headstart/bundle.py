@@ -5,6 +5,8 @@
     metrics.json      the evaluation on each part
     head.safetensors  the head's matrices
     prefix.xml, .bin  the frozen network (backbone.safetensors where OpenVINO is missing)
+    suffix.xml, .bin  after fine-tuning, the part that was trained, and its weights as Keras has
+                      them in suffix.safetensors
     example.png       a test image, with its expected answer in example.json
     seen.bin          the first 8 bytes of the SHA-256 of each image trained on, to find leaks later
     README.md         model card
@@ -19,6 +21,7 @@ import hashlib
 import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -28,10 +31,12 @@ import numpy as np
 
 from headstart import atomic
 from headstart.classifier import Classifier
+from headstart.conversion import file_digest
 from headstart.errors import HeadstartError
 from headstart.heads import head_from_arrays
 from headstart.images import Pixels
-from headstart.prefix import Prefix, PrefixIdentity, file_digest, write_network
+from headstart.prefix import Prefix, PrefixIdentity, write_network
+from headstart.suffix import WEIGHTS, Suffix
 
 FORMAT = 1
 SEEN_BYTES = 8
@@ -133,6 +138,7 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
         "features": classifier.prefix.width,
         "head": classifier.head.kind,
         "prefix": asdict(identity),
+        "suffix": _about_suffix(classifier.prefix.suffix),
         "recipe": contents.recipe,
         "data": contents.data,
         "versions": _versions(),
@@ -220,7 +226,9 @@ def load(path: str | os.PathLike[str]) -> Classifier:
         values = about["prefix"]
         identity = PrefixIdentity(**{**values, "image_size": tuple(values["image_size"])})
         head = head_from_arrays(about["head"], load_file(folder / _HEAD))
-        prefix = Prefix(identity, about["features"], folder=folder)
+        prefix = Prefix(
+            identity, (about["features"],), folder=folder, suffix=_read_suffix(folder, about)
+        )
         return Classifier(about["class_names"], prefix, head, about["resize"])
     except HeadstartError:
         raise
@@ -229,6 +237,25 @@ def load(path: str | os.PathLike[str]) -> Classifier:
             f"The bundle '{folder}' is incomplete: {error}. Expected what headstart fit writes. "
             "Train again."
         ) from error
+
+
+def _about_suffix(suffix: Suffix | None) -> dict[str, Any] | None:
+    if suffix is None:
+        return None
+    return {"layer": suffix.layer, "shape": list(suffix.shape), "whole": suffix.whole}
+
+
+def _read_suffix(folder: Path, about: Mapping[str, Any]) -> Suffix | None:
+    from safetensors.numpy import load_file
+
+    values = about.get("suffix")  # bundles of 0.1 had none
+    if values is None:
+        return None
+    weights = load_file(folder / WEIGHTS)
+    shape = tuple(values["shape"])
+    return Suffix(
+        values["layer"], shape, about["features"], weights, values["whole"], folder=folder
+    )
 
 
 def seen_digests(digests: list[bytes]) -> bytes:

@@ -20,9 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from headstart.engine import Engine
+from headstart.engine import Engine, to_half
 from headstart.errors import HeadstartError
-from headstart.features import to_half
 from headstart.heads import Head
 from headstart.images import BadImage, Pixels, decode, from_array, read_bytes
 from headstart.prefix import Prefix

@@ -1,11 +1,11 @@
-"""Run a frozen prefix: `uint8 (height, width, 3)` after another in, `float32 (features,)` out.
+"""Run a network: one `uint8 (height, width, 3)` after another in, `float32` features out.
 
 `OpenVINOEngine` runs the converted prefix on the processor, one image a request and one thread a
 request: that is the fastest way there, and it makes the answer independent of batch and timing.
 `KerasEngine` runs the Keras model in batches, on a GPU or where OpenVINO is missing. Which one, and
 in which precision, is part of the key under which features are kept, because the two agree closely
 but not to the last bit. Both keep the order, and any number of streams may run at once, in one
-thread or in several.
+thread or in several. A part of a network that begins in its middle runs the same way, on features.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,21 +28,42 @@ import numpy.typing as npt
 
 from headstart.errors import HeadstartError
 from headstart.frameworks import load_keras
-from headstart.images import Pixels
 from headstart.workers import cpu_count
 
 Vector = npt.NDArray[np.float32]
+Input = npt.NDArray[np.uint8] | npt.NDArray[np.float16] | npt.NDArray[np.float32]
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
 _KERAS_BATCH = 32
+_LARGEST = float(np.finfo(np.float16).max)
 
 
 class Engine(Protocol):
-    """What runs a prefix."""
+    """What runs a network."""
 
-    def stream(self, images: Iterable[Pixels]) -> Generator[Vector]:
-        """Give the features of each image, float32 (features,), in order; may be closed early."""
+    def stream(self, images: Iterable[Input]) -> Generator[Vector]:
+        """Give the features of each image, float32, in order; may be closed early."""
         ...
+
+
+class Chain:
+    """Two engines, one behind the other; what lies between is rounded as it is kept.
+
+    So the second gets from an image what it gets from kept features.
+    """
+
+    def __init__(self, first: Engine, second: Engine) -> None:
+        self._first, self._second = first, second
+
+    def stream(self, images: Iterable[Input]) -> Generator[Vector]:
+        """Give the features of each image, float32, in order."""
+        with closing(self._first.stream(images)) as between:
+            yield from self._second.stream(map(to_half, between))
+
+
+def to_half(values: Vector) -> npt.NDArray[np.float16]:
+    """Round features as they are kept: float16, clipped to what it can hold."""
+    return np.clip(values, -_LARGEST, _LARGEST).astype(np.float16)
 
 
 def choose_engine(device: str = "auto") -> str:
@@ -139,7 +160,7 @@ class OpenVINOEngine:
     """A converted prefix on the processor.
 
     Args:
-        model: The `.xml` file; input uint8 (1, height, width, 3), output float32 (1, features).
+        model: The `.xml` file; one image in, uint8 or float32 (1, ...), float32 (1, ...) out.
         precision: `float32` or `bfloat16`; OpenVINO is always told, else it picks by itself.
         threads: How many images are computed at once, each by one thread; 0 is all processors.
 
@@ -169,15 +190,15 @@ class OpenVINOEngine:
         # Requests that no stream holds; a deque, because its ends may be used by any thread.
         self._free: deque[Any] = deque()
 
-    def stream(self, images: Iterable[Pixels]) -> Generator[Vector]:
-        """Give the features of each image, float32 (features,), in order."""
+    def stream(self, images: Iterable[Input]) -> Generator[Vector]:
+        """Give the features of each image, float32, in order."""
         running: deque[Any] = deque()
         try:
-            for pixels in images:
+            for image in images:
                 if len(running) == self._most:
                     yield self._collect(running)
                 request = self._request()
-                request.get_input_tensor().data[0] = pixels  # (1, height, width, 3)
+                request.get_input_tensor().data[0] = image
                 request.start_async()
                 running.append(request)
             while running:
@@ -206,25 +227,25 @@ class KerasEngine:
     """A Keras model in batches of 32, float32; used on a GPU and where OpenVINO is missing.
 
     Args:
-        model: Takes uint8 (n, height, width, 3), gives float32 (n, features).
+        model: Takes uint8 images or float32 features, gives float32 features.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._lock = threading.Lock()  # Keras compiles at the first call
 
-    def stream(self, images: Iterable[Pixels]) -> Generator[Vector]:
-        """Give the features of each image, float32 (features,), in order."""
-        batch: list[Pixels] = []
-        for pixels in images:
-            batch.append(pixels)
+    def stream(self, images: Iterable[Input]) -> Generator[Vector]:
+        """Give the features of each image, float32, in order."""
+        batch: list[Input] = []
+        for image in images:
+            batch.append(image)
             if len(batch) == _KERAS_BATCH:
                 yield from self._run(batch)
                 batch = []
         if batch:
             yield from self._run(batch)
 
-    def _run(self, batch: list[Pixels]) -> Iterator[Vector]:
+    def _run(self, batch: list[Input]) -> Iterator[Vector]:
         size = len(batch)
         full = np.stack(batch + [batch[-1]] * (_KERAS_BATCH - size))  # one shape: compiled once
         with self._lock:
@@ -236,7 +257,7 @@ def convert(model: Any, target: Path) -> None:
     """Write a Keras model as OpenVINO IR for images one at a time.
 
     Args:
-        model: One input uint8 (n, height, width, 3), one output float32 (n, features).
+        model: One input, uint8 (n, height, width, 3) or float32 (n, ...); one output float32.
         target: The `.xml` file to write; the weights go beside it as `.bin`, in float32.
 
     Raises:
@@ -247,8 +268,9 @@ def convert(model: Any, target: Path) -> None:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.tensorflow.utils import create_tf_graph_iterator
 
-    (height, width) = model.input_shape[1:3]
-    signature = [tensorflow.TensorSpec((1, height, width, 3), tensorflow.uint8, name="image")]
+    (given,) = model.inputs
+    name = "image" if given.dtype == "uint8" else "boundary"
+    signature = [tensorflow.TensorSpec((1, *given.shape[1:]), given.dtype, name=name)]
     call = tensorflow.function(
         lambda image: model(image, training=False), input_signature=signature
     )
@@ -256,7 +278,7 @@ def convert(model: Any, target: Path) -> None:
     graph = create_tf_graph_iterator(call.get_concrete_function(), None, None, None, True)
     frontend = FrontEndManager().load_by_framework("tf")
     converted = frontend.convert(frontend.load(graph))
-    converted.input(0).get_tensor().set_names({"image"})
+    converted.input(0).get_tensor().set_names({name})
     converted.output(0).get_tensor().set_names({"features"})
     try:
         openvino.save_model(converted, os.fspath(target), compress_to_fp16=False)

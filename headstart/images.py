@@ -28,6 +28,7 @@ RESIZE_MODES = ("squash", "crop", "pad")
 MAX_PIXELS = 89_000_000  # checked on the header; just under the size at which Pillow itself warns
 MAX_BYTES = 1 << 30
 PAD_COLOUR = (127, 127, 127)
+FILTER = Image.Resampling.HAMMING
 
 _PILLOW_FORMATS = {
     "jpeg": ("JPEG", "MPO"),
@@ -102,8 +103,7 @@ def decode(data: bytes, image_size: tuple[int, int], resize: str = "squash") -> 
     """Decode one image at `image_size`.
 
     Args:
-        data: The bytes of a JPEG, PNG, WebP, BMP, GIF (its first frame), TIFF or, with the extra,
-            HEIC file.
+        data: The bytes of a file of one of `formats.FORMATS`; of an animation the first frame.
         image_size: (height, width) of the result in pixels.
         resize: `squash` changes the aspect ratio, `crop` keeps the largest centred part of the
             right aspect ratio, `pad` keeps the whole image and fills up with grey.
@@ -112,11 +112,18 @@ def decode(data: bytes, image_size: tuple[int, int], resize: str = "squash") -> 
         BadImage: Not an image, broken, or larger than `MAX_PIXELS`.
         HeadstartError: An unknown `resize`.
     """
+    with opened(data, image_size, resize) as image:
+        return _finish(image, image_size, resize)
+
+
+@contextmanager
+def opened(data: bytes, image_size: tuple[int, int], resize: str) -> Iterator[Image.Image]:
+    """Open an image for `upright`, a JPEG at the scale that `image_size` needs; or BadImage."""
     check_resize(resize)
     with _told(), _open(data) as image:
         if image.format in ("JPEG", "MPO"):
             image.draft(None, _wanted(image.size, _before_turning(image, image_size), resize))
-        return _finish(image, image_size, resize)
+        yield image
 
 
 def check_resize(resize: str) -> None:
@@ -200,16 +207,22 @@ def _open(data: bytes) -> Image.Image:
 
 def _finish(image: Image.Image, image_size: tuple[int, int], resize: str) -> Decoded:
     image.load()  # which turns a TIFF already, and takes its orientation away
-    orientation = _orientation(image)
-    target = _before_turning(image, image_size)
+    orientation, target = _orientation(image), _before_turning(image, image_size)
     image = _to_rgb(image)
-    size = formats.THUMBNAIL
     small = _resize(image, target, resize)
     whole = small if resize == "squash" else image
-    grey = whole.resize((size, size), Image.Resampling.BOX).convert("L")
+    grey = whole.resize((formats.THUMBNAIL,) * 2, Image.Resampling.BOX).convert("L")
     if orientation > 1:
         small, grey = (part.transpose(_TRANSPOSE[orientation]) for part in (small, grey))
     return Decoded(np.asarray(small), np.asarray(grey))
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """All of an opened image in RGB, turned as its EXIF orientation says."""
+    image.load()
+    orientation = _orientation(image)
+    image = _to_rgb(image)
+    return image.transpose(_TRANSPOSE[orientation]) if orientation > 1 else image
 
 
 def _before_turning(image: Image.Image, image_size: tuple[int, int]) -> tuple[int, int]:
@@ -238,8 +251,6 @@ def _wanted(size: tuple[int, int], target: tuple[int, int], resize: str) -> tupl
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
-    if image.mode == "L" and "transparency" not in image.info:
-        return image.convert("RGB")
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -269,18 +280,18 @@ def _to_8_bits(values: npt.NDArray[np.generic]) -> Pixels:
 
 def _resize(image: Image.Image, target: tuple[int, int], resize: str) -> Image.Image:
     if resize == "squash":
-        return image.resize(target, Image.Resampling.HAMMING, reducing_gap=2.0)
+        return image.resize(target, FILTER, reducing_gap=2.0)
     width, height = image.size
     if resize == "crop":
         scale = min(width / target[0], height / target[1])
         left, top = (width - target[0] * scale) / 2, (height - target[1] * scale) / 2
         box = (max(0.0, left), max(0.0, top), min(width, width - left), min(height, height - top))
-        return image.resize(target, Image.Resampling.HAMMING, box=box, reducing_gap=2.0)
+        return image.resize(target, FILTER, box=box, reducing_gap=2.0)
     scale = min(target[0] / width, target[1] / height)
     inner = (_inside(width * scale, target[0]), _inside(height * scale, target[1]))
     padded = Image.new("RGB", target, PAD_COLOUR)
     place = ((target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2)
-    padded.paste(image.resize(inner, Image.Resampling.HAMMING, reducing_gap=2.0), place)
+    padded.paste(image.resize(inner, FILTER, reducing_gap=2.0), place)
     return padded
 
 

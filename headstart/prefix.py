@@ -1,23 +1,18 @@
-"""The frozen part of a network, ready to run: which it is (its key), and how to open it.
+"""What makes an image into features, ready to run: which it is (its key), and how to open it.
 
-The key comes from the catalogue, the weights' checksum, the image size, the engine and the
+Mostly that is the frozen part of a network; after fine-tuning the trained part lies behind it.
+The key comes from the catalogue, the weights' checksum, the cut, the image size, the engine and the
 precision, never from a loaded model: where the features are kept already, no framework is imported
-at all. The converted network is kept under `prefixes/` in the cache and checked against its
-checksum each time it is opened.
+at all. The converted network is kept under `prefixes/` in the cache.
 """
 
 from __future__ import annotations
 
-import atexit
-import functools
 import hashlib
 import importlib
 import importlib.util
 import json
-import os
 import shutil
-import tempfile
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -26,24 +21,24 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
-from headstart import atomic, progress
 from headstart.backbones import Backbone, load_backbone
-from headstart.engine import Engine, KerasEngine, OpenVINOEngine, convert
+from headstart.conversion import FILES, keep_conversion
+from headstart.cut import CutPoint, cut_at
+from headstart.engine import Chain, Engine, KerasEngine, OpenVINOEngine
 from headstart.errors import HeadstartError
-from headstart.locations import cache_root
+from headstart.suffix import Suffix, size_of
 
-_FORMAT = 1  # raise it when the conversion, the decoder or the record changes its answer
-FILES = ("prefix.xml", "prefix.bin")
-_DIGESTS = "prefix.json"
+_FORMAT = 2  # raise it when the conversion, the decoder or the record changes its answer
 _WEIGHTS = "backbone.safetensors"
-STAGE = "prepare backbone"
 
 
 @dataclass(frozen=True)
 class PrefixIdentity:
     """Everything that the features of an image depend on, besides the image.
 
-    `image_size` is (height, width); `runtime` is the engine's package and version.
+    `image_size` is (height, width); `runtime` is the engine's package and version; `cut` is the
+    layer behind which the network ends, "" for all of it with global average pooling; `tuned` is
+    the SHA-256 of the trained weights behind the cut, "" where there are none.
     """
 
     backbone: str
@@ -53,13 +48,16 @@ class PrefixIdentity:
     precision: str
     runtime: str
     format: int = _FORMAT
+    cut: str = ""
+    tuned: str = ""
 
     @property
     def key(self) -> str:
         """A name for the folder of features: readable, and different where anything differs."""
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
         height, width = self.image_size
-        return f"{self.backbone}-{height}x{width}-{self.engine}-{self.precision}-{digest[:16]}"
+        what = "-".join(filter(None, (self.backbone, self.cut, "tuned" if self.tuned else "")))
+        return f"{what}-{height}x{width}-{self.engine}-{self.precision}-{digest[:16]}"
 
     def here(self) -> PrefixIdentity:
         """The same network as this machine runs it: a bundle may come from another runtime."""
@@ -68,16 +66,23 @@ class PrefixIdentity:
 
 @dataclass(frozen=True)
 class Prefix:
-    """A frozen network: `identity` says which, `width` how many features, `open` runs it.
+    """A network that gives features: `identity` says which, `width` how many, `open` runs it.
 
-    `folder` holds the converted network (`FILES`), or the weights for the Keras engine; it is None
-    where they belong into the cache.
+    `shape` is that of one image's features, (width,) for all of the network and (h, w, channels) at
+    a cut. `folder` holds the converted network (`FILES`), or the weights for the Keras engine; it
+    is None where they belong into the cache. `suffix` is the trained part, after fine-tuning.
     """
 
     identity: PrefixIdentity
-    width: int
+    shape: tuple[int, ...]
     backbone: Backbone | None = field(default=None, compare=False)
     folder: Path | None = None
+    suffix: Suffix | None = field(default=None, compare=False)
+
+    @property
+    def width(self) -> int:
+        """How many features an image has."""
+        return size_of(self.shape)
 
     def open(self, threads: int = 0) -> Engine:
         """Start the engine, converting the network first where that was not done yet.
@@ -85,81 +90,44 @@ class Prefix:
         Raises:
             HeadstartError: The weights or the converted network cannot be used.
         """
+        suffix, identity = self.suffix, self.identity
+        if suffix is None:
+            return self._open_frozen(threads)
+        if identity.engine == "keras" and suffix.cut is None:
+            model = load_backbone(identity.backbone, weights=None).build(identity.image_size)
+            suffix = replace(suffix, cut=cut_at(model, suffix.layer))
+        last = suffix.open(identity.engine, identity.precision, threads)
+        return last if suffix.whole else Chain(self._open_frozen(threads), last)
+
+    def _open_frozen(self, threads: int) -> Engine:
         if self.identity.engine == "openvino":
             return OpenVINOEngine(self.converted() / FILES[0], self.identity.precision, threads)
         return KerasEngine(self.model())
 
     def model(self) -> Any:
-        """The network as a Keras model, uint8 (n, height, width, 3) -> float32 (n, features)."""
+        """The frozen part as a Keras model: uint8 (n, height, width, 3) -> float32 (n, *shape)."""
         if self.backbone is not None:
-            return self.backbone.build(self.identity.image_size)
+            return self._cut(self.backbone)
         assert self.folder is not None
-        model = load_backbone(self.identity.backbone, weights=None).build(self.identity.image_size)
-        return _with_weights(model, self.folder / _WEIGHTS)
+        return _with_weights(
+            self._cut(load_backbone(self.identity.backbone, weights=None)), self.folder / _WEIGHTS
+        )
+
+    def _cut(self, backbone: Backbone) -> Any:
+        model = backbone.build(self.identity.image_size)
+        return cut_at(model, self.identity.cut).prefix if self.identity.cut else model
 
     def converted(self) -> Path:
-        """The folder with the converted network, made and kept where it is missing or damaged."""
+        """The folder with the frozen part, converted; made and kept where it is missing."""
         if self.folder is not None:
             return self.folder
-        folder = _place(self.identity)
-        folder = _outside.get(folder, folder)
-        if not is_intact(folder):
-            return self._convert(folder)
-        with suppress(OSError):
-            os.utime(folder / _DIGESTS)  # when it was last used, for the cache limit
-        return folder
-
-    def _convert(self, folder: Path) -> Path:
+        name = _conversion_name(self.identity)
         if self.backbone is None:
             raise HeadstartError(
-                f"The converted network is missing or damaged in '{folder}'. Expected "
-                f"{' and '.join(FILES)} as they were written. Train again, or copy the bundle anew."
+                f"The converted network '{name}' is missing or damaged. Expected {FILES[0]} and "
+                f"{FILES[1]} as they were written. Train again, or copy the bundle anew."
             )
-        with progress.stage(STAGE):
-            model = self.backbone.build(self.identity.image_size)
-            try:
-                with atomic.new_folder(folder) as aside:
-                    _write(model, aside)
-                    if is_intact(folder):
-                        raise FileExistsError  # another process was faster; it may be using it
-            except OSError as error:
-                if is_intact(folder):
-                    return folder
-                folder = _convert_outside(model, folder, error)
-        return folder
-
-
-def _write(model: Any, folder: Path) -> None:
-    convert(model, folder / FILES[0])
-    digests = {name: file_digest(folder / name) for name in FILES}
-    (folder / _DIGESTS).write_text(json.dumps(digests))
-
-
-_outside: dict[Path, Path] = {}  # networks that the cache did not take, by their place in it
-
-
-def _convert_outside(model: Any, place: Path, reason: OSError) -> Path:
-    """Convert into a folder that lasts as long as this process, where the cache takes nothing."""
-    folder = _own_folder() / place.name
-    progress.remark(STAGE, f"the converted network is not kept: {reason}")
-    try:
-        folder.mkdir(exist_ok=True)
-        _write(model, folder)
-    except OSError as error:
-        raise HeadstartError(
-            f"The network cannot be converted: {error}. Expected some room in the cache folder "
-            f"'{cache_root()}' or in '{folder.parent}'. Free some, or set HEADSTART_CACHE to "
-            "another folder."
-        ) from error
-    _outside[place] = folder
-    return folder
-
-
-@functools.cache
-def _own_folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="headstart-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+        return keep_conversion(name, self.model)
 
 
 def make_prefix(
@@ -177,7 +145,24 @@ def make_prefix(
         precision=precision,
         runtime=_runtime(engine),
     )
-    return Prefix(identity, backbone.info.features, backbone)
+    return Prefix(identity, (backbone.info.features,), backbone)
+
+
+def cut_prefix(whole: Prefix, point: CutPoint) -> Prefix:
+    """The part of a frozen network up to a cut.
+
+    Args:
+        whole: The network, as `make_prefix` gives it.
+        point: A cut of it, with a shape that is known.
+    """
+    shape = tuple(int(side or 0) for side in point.shape)
+    return replace(whole, identity=replace(whole.identity, cut=point.layer), shape=shape)
+
+
+def tuned_prefix(frozen: Prefix, suffix: Suffix) -> Prefix:
+    """The frozen part and the trained part behind it, as one network."""
+    identity = replace(frozen.identity, tuned=suffix.digest)
+    return replace(frozen, identity=identity, shape=(suffix.width,), suffix=suffix)
 
 
 def _runtime(engine: str) -> str:
@@ -189,21 +174,14 @@ def _runtime(engine: str) -> str:
         return f"{package} {importlib.import_module(package).__version__ if found else 'missing'}"
 
 
-def _place(identity: PrefixIdentity) -> Path:
+def _conversion_name(identity: PrefixIdentity) -> str:
     """One conversion serves every precision and version of the runtime."""
-    parts = [identity.backbone, identity.weights_digest, list(identity.image_size), identity.format]
+    size = list(identity.image_size)
+    parts = [identity.backbone, identity.weights_digest, size, identity.format, identity.cut]
     digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     height, width = identity.image_size
-    return cache_root() / "prefixes" / f"{identity.backbone}-{height}x{width}-{digest[:16]}"
-
-
-def is_intact(folder: Path) -> bool:
-    """Whether the converted network in `folder` is as it was written."""
-    try:
-        digests = json.loads((folder / _DIGESTS).read_text())
-        return all(file_digest(folder / name) == digests[name] for name in FILES)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    what = "-".join(filter(None, (identity.backbone, identity.cut)))
+    return f"{what}-{height}x{width}-{digest[:16]}"
 
 
 def write_network(prefix: Prefix, folder: Path) -> PrefixIdentity:
@@ -213,6 +191,10 @@ def write_network(prefix: Prefix, folder: Path) -> PrefixIdentity:
     that predicting needs no TensorFlow; otherwise its weights are written alone.
     """
     identity = prefix.identity
+    if prefix.suffix is not None:
+        prefix.suffix.write(folder)
+    if prefix.suffix is not None and prefix.suffix.whole:
+        return replace(identity, engine="openvino", runtime=_runtime("openvino"))
     if identity.engine == "openvino" or importlib.util.find_spec("openvino"):
         converted = prefix.converted()
         for name in FILES:
@@ -241,9 +223,3 @@ def _with_weights(model: Any, path: Path) -> Any:
             "written with the bundle. Copy the bundle anew."
         ) from error
     return model
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

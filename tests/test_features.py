@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from tiny_network import SIZE, expected_features, matrix, own_cache, tiny
 
-from headstart import features as module
 from headstart import progress, store
-from headstart.engine import Engine, Vector
+from headstart.engine import Engine, Vector, to_half
 from headstart.errors import HeadstartError
-from headstart.features import extract, record_key, to_half
+from headstart.features import extract, record_key
+from headstart.features import extraction as module
 from headstart.images import Decoded, Pixels, decode
 from headstart.prefix import Prefix
 
@@ -199,7 +199,7 @@ def test_record_keys_differ() -> None:
         record_key(digest, resize, view)
         for digest in (b"a" * 32, b"b" * 32)
         for resize in ("squash", "crop", "pad")
-        for view in (0, 1, 256)
+        for view in (bytes(8), b"1" * 8, b"2" * 8)
     }
     assert len(keys) == 18
 

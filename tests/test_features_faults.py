@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 from tiny_network import expected_features, matrix, own_cache, tiny
 
-from headstart import features as module
-from headstart import prefix as prefixes
-from headstart import progress
+from headstart import conversion, progress
 from headstart.errors import HeadstartError
 from headstart.features import extract, record_key
+from headstart.features import extraction as module
 from headstart.store import Store, StoreError, open_store
 
 MakeFolder = Callable[..., Path]
@@ -45,7 +44,7 @@ CHILD = """
 import hashlib, json, sys, time
 from pathlib import Path
 import numpy as np
-from headstart import features
+from headstart.features import extraction as features
 from headstart.backbones import load_backbone
 from headstart.prefix import make_prefix
 
@@ -177,8 +176,8 @@ def test_cache_that_takes_nothing(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr(prefixes, "_own_folder", lambda: tmp_path)
-    monkeypatch.setattr(prefixes, "_outside", {})
+    monkeypatch.setattr(conversion, "_own_folder", lambda: tmp_path)
+    monkeypatch.setattr(conversion, "_outside", {})
     monkeypatch.setattr(module, "_RENEW", 8)
     for _ in range(2):
         found = extract(paths, tiny())
@@ -202,7 +201,7 @@ def test_damaged_record_is_made_anew(paths: list[Path], cache: Path) -> None:
 def test_record_of_another_size_is_made_anew(paths: list[Path], cache: Path, length: int) -> None:
     found = extract(paths, tiny())
     with open_store(records(cache)) as store:
-        store.put([(record_key(found.digests[3], "squash"), bytes(length))])
+        store.put([(record_key(found.digests[3], "squash", bytes(8)), bytes(length))])
     again = extract(paths, tiny())
     assert again.computed == 1
     assert np.array_equal(matrix(again), expected_features(paths))

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from tiny_network import own_cache, tiny
 
-from headstart import features as module
 from headstart import progress
 from headstart.engine import Vector
 from headstart.features import extract
+from headstart.features import extraction as module
 from headstart.images import Decoded, Pixels, decode
 from headstart.prefix import Prefix
 

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from tiny_network import SIZE, answers, tiny
 
+from headstart import conversion, progress
 from headstart import prefix as prefixes
-from headstart import progress
 from headstart.backbones import load_backbone
+from headstart.conversion import file_digest, is_intact
 from headstart.engine import convert
 from headstart.errors import HeadstartError
-from headstart.prefix import PrefixIdentity, file_digest, is_intact, make_prefix
+from headstart.prefix import PrefixIdentity, make_prefix
 
 IDENTITY = PrefixIdentity("tiny", "abc", (24, 40), "openvino", "float32", "openvino 1.0", 1)
 ConvertCalls = list[Path]
@@ -40,7 +41,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> ConvertCalls:
         made.append(target)
         convert(model, target)
 
-    monkeypatch.setattr(prefixes, "convert", counting)
+    monkeypatch.setattr(conversion, "convert", counting)
     return made
 
 
@@ -104,7 +105,7 @@ def test_converted_network_is_kept(cache: Path, calls: ConvertCalls) -> None:
 
 
 @pytest.mark.parametrize(
-    ("digest", "size", "form"), [("seeded", (24, 41), 1), ("other", SIZE, 1), ("seeded", SIZE, 2)]
+    ("digest", "size", "form"), [("seeded", (24, 41), 1), ("other", SIZE, 1), ("seeded", SIZE, 3)]
 )
 def test_another_network_is_converted_for_itself(
     cache: Path, calls: ConvertCalls, digest: str, size: tuple[int, int], form: int
@@ -166,7 +167,7 @@ def test_interrupted_conversion_leaves_nothing(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(prefixes, "convert", interrupted)
+        patch.setattr(conversion, "convert", interrupted)
         with pytest.raises(error):
             tiny().converted()
     assert list((cache / "prefixes").iterdir()) == []
@@ -175,7 +176,8 @@ def test_interrupted_conversion_leaves_nothing(
 
 KILLED = """
 import os, signal
-from headstart import prefix
+from headstart import conversion
+from headstart import prefix as prefixes
 from headstart.backbones import load_backbone
 
 def killed(model, target):
@@ -187,8 +189,8 @@ class Backbone:
     info, weights_digest = load_backbone("tiny").info, load_backbone("tiny").weights_digest
     build = staticmethod(lambda size: None)  # needs no TensorFlow, which would take seconds
 
-prefix.convert = killed
-prefix.make_prefix(Backbone(), (24, 40), "openvino", "float32").converted()
+conversion.convert = killed
+prefixes.make_prefix(Backbone(), (24, 40), "openvino", "float32").converted()
 """
 
 
@@ -207,7 +209,7 @@ def test_another_process_was_faster(cache: Path, monkeypatch: pytest.MonkeyPatch
     folder = tiny().converted()
     before = folder.stat().st_ino
     answers_of_is_intact = iter([False])
-    monkeypatch.setattr(prefixes, "is_intact", lambda path: next(answers_of_is_intact, True))
+    monkeypatch.setattr(conversion, "is_intact", lambda path: next(answers_of_is_intact, True))
     assert tiny().converted() == folder
     assert folder.stat().st_ino == before
 
@@ -217,8 +219,8 @@ def test_cache_that_takes_nothing(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr(prefixes, "_own_folder", lambda: tmp_path)
-    monkeypatch.setattr(prefixes, "_outside", {})
+    monkeypatch.setattr(conversion, "_own_folder", lambda: tmp_path)
+    monkeypatch.setattr(conversion, "_outside", {})
     heard: list[progress.Event] = []
     with progress.listen(heard.append):
         assert answers(tiny())
@@ -232,13 +234,13 @@ def test_no_room_anywhere(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(model: Any, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(prefixes, "convert", full)
+    monkeypatch.setattr(conversion, "convert", full)
     with pytest.raises(HeadstartError, match=r"cannot be converted: .*No space left.*Free some"):
         tiny().converted()
 
 
 def test_own_folder_goes_with_the_process(tmp_path: Path) -> None:
-    program = "from headstart.prefix import _own_folder; (_own_folder() / 'a').write_text('b')"
+    program = "from headstart.conversion import _own_folder; (_own_folder() / 'a').write_text('b')"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
     assert list(tmp_path.iterdir()) == []

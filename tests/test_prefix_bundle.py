@@ -38,16 +38,16 @@ def test_write_network(
         identity = prefixes.write_network(tiny(engine), folder)
     assert identity == replace(tiny(runs_on).identity)
     assert sorted(path.name for path in folder.iterdir()) == files
-    assert answers(Prefix(identity, 32, folder=folder))
+    assert answers(Prefix(identity, (32,), folder=folder))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x08\0\0\0\0\0\0\0{}      "])
 def test_weights_that_do_not_fit(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "backbone.safetensors").write_bytes(content)
     with pytest.raises(HeadstartError, match=r"do not fit or cannot be read.*Copy the bundle anew"):
-        Prefix(tiny("keras").identity, 32, folder=tmp_path).open()
+        Prefix(tiny("keras").identity, (32,), folder=tmp_path).open()
 
 
 def test_neither_backbone_nor_network(tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"missing or damaged.*Train again"):
-        Prefix(tiny().identity, 32).open()
+        Prefix(tiny().identity, (32,)).open()

@@ -192,7 +192,7 @@ class Clock:
 
 
 def test_images_not_reached_are_listed(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headstart.features.time", Clock(10))
+    monkeypatch.setattr("headstart.features.extraction.time", Clock(10))
     run = fit(photos, RECIPE, time_limit=1000)
     late = [one for one in run.skipped if one.reason.startswith("not reached within the time lim")]
     assert 20 <= len(late) < 60
@@ -204,7 +204,7 @@ def test_images_not_reached_are_listed(photos: Path, monkeypatch: pytest.MonkeyP
 
 def test_after_a_time_limit_it_goes_on(photos: Path, cache: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("headstart.features.time", Clock(10))
+        patch.setattr("headstart.features.extraction.time", Clock(10))
         first = fit(photos, RECIPE, time_limit=1000)
     second = fit(photos, RECIPE)
     assert (first.computed + second.computed, second.skipped) == (60, ())

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 
 from headstart.backbones import load_backbone
-from headstart.engine import OpenVINOEngine, Vector
-from headstart.features import Features, to_half
+from headstart.engine import OpenVINOEngine, Vector, to_half
+from headstart.features import Features
 from headstart.images import decode
 from headstart.prefix import Prefix, make_prefix
 
