@@ -2,6 +2,7 @@
 
     bundle.json       classes, preprocessing, identity of the frozen network, recipe, data,
                       versions, checksums of all files and of itself
+    recipe.toml       every choice, for headstart fit --recipe
     metrics.json      the evaluation on each part
     head.safetensors  the head's matrices
     prefix.xml, .bin  the frozen network (backbone.safetensors where OpenVINO is missing)
@@ -36,6 +37,7 @@ from headstart.errors import HeadstartError
 from headstart.heads import head_from_arrays
 from headstart.images import Pixels
 from headstart.prefix import Prefix, PrefixIdentity, write_network
+from headstart.recipe import Recipe, write_recipe
 from headstart.suffix import WEIGHTS, Suffix
 
 FORMAT = 1
@@ -48,17 +50,20 @@ _PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
 class Contents:
     """What a bundle holds besides the classifier; all dictionaries are JSON values.
 
+    `fine_tuning` is what `Run.fine_tuning` says.
+
     `example` is uint8 (height, width, 3) at the classifier's image size, with its expected
     probabilities.
     """
 
-    recipe: dict[str, Any]
+    recipe: Recipe
     data: dict[str, Any]
     metrics: dict[str, Any]
     card: str
     example: Pixels | None
     expected: dict[str, float]
     seen: bytes
+    fine_tuning: dict[str, Any] | None = None
 
 
 def is_bundle(folder: Path) -> bool:
@@ -124,6 +129,7 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
     (folder / _HEAD).write_bytes(save(classifier.head.arrays()))
     _write_json(folder / "metrics.json", contents.metrics)
     (folder / "seen.bin").write_bytes(contents.seen)
+    (folder / "recipe.toml").write_text(write_recipe(contents.recipe), encoding="utf-8")
     (folder / "README.md").write_text(contents.card, encoding="utf-8")
     if contents.example is not None:
         Image.fromarray(contents.example).save(folder / "example.png")
@@ -139,7 +145,8 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
         "head": classifier.head.kind,
         "prefix": asdict(identity),
         "suffix": _about_suffix(classifier.prefix.suffix),
-        "recipe": contents.recipe,
+        "recipe": contents.recipe.to_dict(),
+        "fine_tuning": contents.fine_tuning,
         "data": contents.data,
         "versions": _versions(),
         "files": {path.name: file_digest(path) for path in sorted(folder.iterdir())},
@@ -226,9 +233,10 @@ def load(path: str | os.PathLike[str]) -> Classifier:
         values = about["prefix"]
         identity = PrefixIdentity(**{**values, "image_size": tuple(values["image_size"])})
         head = head_from_arrays(about["head"], load_file(folder / _HEAD))
-        prefix = Prefix(
-            identity, (about["features"],), folder=folder, suffix=_read_suffix(folder, about)
-        )
+        width = about["features"]
+        if not isinstance(width, int):
+            raise TypeError(f"features is {width!r}")
+        prefix = Prefix(identity, (width,), folder=folder, suffix=_read_suffix(folder, about))
         return Classifier(about["class_names"], prefix, head, about["resize"])
     except HeadstartError:
         raise

@@ -7,6 +7,7 @@ run needs or another process used in the last hour stays.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from headstart.errors import HeadstartError
 from headstart.locations import cache_root
 from headstart.store import LOCK, discard, open_store
 
-_KINDS = ("features", "prefixes", "archives")
+_KINDS = ("features", "prefixes", "archives", "runs")
 _IN_USE = 3600.0  # seconds
 
 
@@ -27,7 +28,8 @@ _IN_USE = 3600.0  # seconds
 class Entry:
     """One folder of the cache.
 
-    `kind` is `features`, `prefixes` (converted networks) or `archives` (unpacked zip files);
+    `kind` is `features`, `prefixes` (converted networks), `archives` (unpacked zip files) or `runs`
+    (fine-tuning that has not ended);
     `records` counts images where there are any; `size` is what it takes on the disk, in bytes;
     `used` is seconds since the epoch.
     """
@@ -153,6 +155,12 @@ def make_room(keep: str) -> None:
             if not half_done:
                 size = f"{entry.size / 1e6:.0f} MB"
                 progress.remark("cache", f"removed {entry.name} ({size}) to stay within the limit")
+
+
+def room() -> int:
+    """Bytes that one run may keep: within the limit, and within what the disk has free."""
+    place = next(path for path in (cache_root(), *cache_root().parents) if path.exists())
+    return max(0, min(limit(), int(0.9 * shutil.disk_usage(place).free)))
 
 
 def _is_needed(entry: Entry, keep: str) -> bool:

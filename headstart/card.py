@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from headstart.backbones import find_backbone
+from headstart.backbones import BackboneInfo, find_backbone
+from headstart.backbones.catalogue import OWN_PREFIX
 from headstart.dataset import Dataset
 from headstart.evaluation import Evaluation
 from headstart.recipe import Recipe
@@ -30,8 +31,17 @@ for images like those it was trained on: the same kind of camera, light and back
 """
 
 
-def model_card(dataset: Dataset, recipe: Recipe, test: Evaluation, data: dict[str, Any]) -> str:
-    """Write the card as Markdown; names of classes and data are escaped."""
+def model_card(
+    dataset: Dataset,
+    recipe: Recipe,
+    test: Evaluation,
+    data: dict[str, Any],
+    backbone: BackboneInfo | None = None,
+) -> str:
+    """Write the card as Markdown; names of classes, data and files are escaped.
+
+    Without `backbone` it is looked up by its name in the recipe.
+    """
     classes = f"{len(dataset.class_names)} classes: {_class_list(dataset.class_names)}"
     return f"""# Image classifier: {escape(dataset.name)}
 
@@ -47,26 +57,37 @@ for every class, the confusion matrix and the calibration error.
 {_USE}
 ## How it was made
 
-{_parts(dataset, recipe, data)}
+{_parts(dataset, recipe, data, _backbone_rows(recipe, backbone))}
 The whole recipe, the versions of all packages and the checksum of every file are in `bundle.json`.
 """
 
 
-def _parts(dataset: Dataset, recipe: Recipe, data: dict[str, Any]) -> str:
-    backbone = find_backbone(recipe.backbone)
+def _parts(dataset: Dataset, recipe: Recipe, data: dict[str, Any], backbone_rows: str) -> str:
     images = ", ".join(f"{count} {name}" for name, count in data["images"].items())
     height, width = recipe.image_size  # type: ignore[misc]
-    weights = "random" if recipe.weights is None else escape(recipe.weights)
     return f"""| | |
 |---|---|
 | data | {escape(dataset.name)}: {images} images, {data["skipped"]} files skipped |
 | data fingerprint | `{data["fingerprint"]}` |
-| backbone | {backbone.name}, weights: {weights}, frozen |
-| licence of the backbone's weights | {backbone.licence} |
-| source | {backbone.paper} |
+{backbone_rows}
 | images | {height} x {width} pixels, {recipe.resize} |
 | head | {recipe.head}, class weight {recipe.class_weight}, seed {recipe.seed} |
 """
+
+
+def _backbone_rows(recipe: Recipe, backbone: BackboneInfo | None) -> str:
+    own = recipe.backbone.startswith(OWN_PREFIX)
+    if own:
+        name, licence = recipe.backbone, "the user's own"
+        source = "the user's own model" if backbone is None else escape(backbone.paper)
+        weights = "those of the model, without its classifier"
+    else:
+        info = backbone or find_backbone(recipe.backbone)
+        name, licence, source = info.name, info.licence, info.paper
+        weights = "random" if recipe.weights is None else escape(recipe.weights)
+    return f"""| backbone | {name}, weights: {weights}, {escape(recipe.depth)} |
+| licence of the backbone's weights | {licence} |
+| source | {source} |"""
 
 
 def _sentence(test: Evaluation, images: int) -> str:

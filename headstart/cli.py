@@ -105,19 +105,9 @@ def bundle_place(data: str, out: Path | None) -> Path:
 
 
 def _run(data: str, options: FitOptions, out: Path) -> Run:
-    from headstart.recipe import Recipe
     from headstart.training import fit as train
 
-    recipe = Recipe(
-        backbone=options.backbone,
-        weights=None if options.weights == "none" else options.weights,
-        image_size=options.image_size,
-        resize=options.resize.value,
-        head=options.head.value,
-        class_weight=options.class_weight.value,
-        seed=options.seed,
-        precision=options.precision.value,
-    )
+    recipe = options.to_recipe()
     with console.progress_shown():
         run = train(
             data, recipe, out=out, device=options.device.value, time_limit=options.time_limit

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+
+if TYPE_CHECKING:
+    from headstart.recipe import Recipe
 
 
 class Resize(StrEnum):
@@ -54,43 +57,195 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class Augment(StrEnum):
+    """What random views of the images are trained on."""
+
+    AUTO = "auto"
+    NONE = "none"
+    LIGHT = "light"
+    STRONG = "strong"
+
+
+class Optimizer(StrEnum):
+    """What makes fine-tuning learn."""
+
+    ADAMW = "adamw"
+    ADAM = "adam"
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes on after the warm-up."""
+
+    COSINE = "cosine"
+    CONSTANT = "constant"
+
+
+class Preprocessing(StrEnum):
+    """How a model of one's own wants its pixels."""
+
+    AUTO = "auto"
+    INSIDE = "inside"
+    TF = "tf"
+    UNIT = "unit"
+    CAFFE = "caffe"
+    TORCH = "torch"
+
+
 @dataclass(frozen=True)
 class FitOptions:
-    """One field for each option."""
+    """One field for each option; None where it was not given."""
 
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder for the bundle.", show_default="NAME.headstart"),
     ] = None
-    backbone: Annotated[str, typer.Option(help="A name of `headstart backbones`.")] = (
-        "efficientnet_lite0"
-    )
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A TOML file, or 'tutorial'; other options go before what it says."),
+    ] = None
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="A name of `headstart backbones`, or a .keras or .h5 file.",
+            show_default="efficientnet_lite0",
+        ),
+    ] = None
     weights: Annotated[
-        str, typer.Option(help="'imagenet', a weights file, or 'none' for random weights.")
-    ] = "imagenet"
+        str | None,
+        typer.Option(
+            help="'imagenet', a weights file, or 'none' for random weights.",
+            show_default="imagenet",
+        ),
+    ] = None
+    preprocessing: Annotated[
+        Preprocessing | None, typer.Option(help="How a model of your own wants its pixels.")
+    ] = None
     image_size: Annotated[
         int | None,
         typer.Option(help="Height and width in pixels.", show_default="the backbone's own"),
     ] = None
-    resize: Annotated[Resize, typer.Option(help="Change the aspect ratio, crop, or pad.")] = (
-        Resize.SQUASH
+    resize: Annotated[
+        Resize | None,
+        typer.Option(help="Change the aspect ratio, crop, or pad.", show_default="squash"),
+    ] = None
+    head: Annotated[
+        HeadName | None,
+        typer.Option(help="The classifier put on the features.", show_default="auto"),
+    ] = None
+    head_epochs: Annotated[
+        int | None, typer.Option(help="Of the mlp head.", show_default="by validation loss")
+    ] = None
+    unfreeze: Annotated[
+        str | None,
+        typer.Option(
+            help="Fine-tune: a number of layers, 'block', a layer's name, 'all' or 'auto'.",
+            show_default="0",
+        ),
+    ] = None
+    augment: Annotated[
+        Augment | None,
+        typer.Option(help="Random views of the images to learn from.", show_default="auto"),
+    ] = None
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip",
+            help="Whether mirror images show the same class.",
+            show_default="flip",
+        ),
+    ] = None
+    kept_views: Annotated[
+        int | None, typer.Option(help="Random views kept of each image.", show_default="4")
+    ] = None
+    views: Annotated[
+        int | None,
+        typer.Option(help="Views that a prediction is averaged over.", show_default="1"),
+    ] = None
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of fine-tuning.", show_default="by the data")
+    ] = None
+    epochs: Annotated[
+        int | None, typer.Option(help="Of fine-tuning, at most.", show_default="by the data")
+    ] = None
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Epochs without a lower validation loss.", show_default="5"),
+    ] = None
+    batch_size: Annotated[int | None, typer.Option(help="Of fine-tuning.", show_default="32")] = (
+        None
     )
-    head: Annotated[HeadName, typer.Option(help="The classifier put on the features.")] = (
-        HeadName.AUTO
+    optimizer: Annotated[
+        Optimizer | None, typer.Option(help="Of fine-tuning.", show_default="adamw")
+    ] = None
+    schedule: Annotated[
+        Schedule | None, typer.Option(help="Of the learning rate.", show_default="cosine")
+    ] = None
+    warmup: Annotated[float | None, typer.Option(help="Part of all steps.", show_default="0.1")] = (
+        None
     )
+    layer_decay: Annotated[
+        float | None,
+        typer.Option(help="Factor on the learning rate, block by block.", show_default="1"),
+    ] = None
+    weight_decay: Annotated[float | None, typer.Option(help="Of adamw.", show_default="0.004")] = (
+        None
+    )
+    label_smoothing: Annotated[float | None, typer.Option(help="0 to 0.5.", show_default="0.1")] = (
+        None
+    )
+    dropout: Annotated[
+        float | None, typer.Option(help="Before the last layer.", show_default="0.2")
+    ] = None
+    clip_norm: Annotated[
+        float | None, typer.Option(help="Largest norm of the gradients.", show_default="1")
+    ] = None
+    mixup: Annotated[float | None, typer.Option(help="Strength of mixup.", show_default="0")] = None
     class_weight: Annotated[
-        ClassWeight, typer.Option(help="How classes of different size count.")
-    ] = ClassWeight.AUTO
-    seed: Annotated[int, typer.Option(help="Fixes the split and everything random.")] = 0
+        ClassWeight | None,
+        typer.Option(help="How classes of different size count.", show_default="auto"),
+    ] = None
+    seed: Annotated[
+        int | None, typer.Option(help="Fixes the split and everything random.", show_default="0")
+    ] = None
     time_limit: Annotated[
         float | None,
-        typer.Option(help="Seconds; images not reached are left out.", show_default="none"),
+        typer.Option(
+            help="Seconds; images not reached are left out, fine-tuning stops.",
+            show_default="none",
+        ),
     ] = None
     device: Annotated[Device, typer.Option(help="Where the frozen network runs.")] = Device.AUTO
-    precision: Annotated[Precision, typer.Option(help="What the frozen network computes in.")] = (
-        Precision.AUTO
-    )
+    precision: Annotated[
+        Precision | None,
+        typer.Option(help="What the frozen network computes in.", show_default="auto"),
+    ] = None
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+
+    def to_recipe(self) -> Recipe:
+        """The recipe that these options ask for.
+
+        Raises:
+            HeadstartError: A choice that does not exist, or a recipe that cannot be read.
+        """
+        from headstart.recipe import Recipe, read_recipe
+        from headstart.tuning import Tuning
+
+        recipe = Recipe() if self.recipe is None else read_recipe(self.recipe)
+        given: dict[str, Any] = {
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) is not None
+        }
+        given = {name: getattr(value, "value", value) for name, value in given.items()}
+        own = {field.name for field in fields(Tuning)}
+        tuning = replace(recipe.tuning, **{name: given[name] for name in own & set(given)})
+        names = {field.name for field in fields(Recipe)} - {"tuning"}
+        chosen = {name: given[name] for name in names & set(given)}
+        if chosen.get("weights") == "none":
+            chosen["weights"] = None
+        if self.unfreeze is not None and self.unfreeze.isdecimal():
+            chosen["unfreeze"] = int(self.unfreeze)
+        return replace(recipe, **chosen, tuning=tuning)
 
 
 def with_fit_options(command: Callable[..., None]) -> Callable[..., None]:

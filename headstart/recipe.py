@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
+from headstart.backbones.own_pixels import CHOICES as PREPROCESSINGS
 from headstart.engine import PRECISIONS
 from headstart.errors import HeadstartError
 from headstart.images import RESIZE_MODES
+from headstart.tuning import Tuning, check_names, tuning_from_dict
 
 HEADS = ("auto", "linear", "mlp", "prototype")
 CLASS_WEIGHTS = ("auto", "balanced", "none")
+AUGMENTS = ("auto", "none", "light", "strong")
 LARGEST_SIZE = 2048
+MOST_VIEWS = 12  # that a prediction can be averaged over
 
 
 @dataclass(frozen=True)
@@ -20,12 +26,24 @@ class Recipe:
     """The choices of one run; `Recipe()` is the default for any data.
 
     Attributes:
-        backbone: A name of `list_backbones()`.
+        backbone: A name of `list_backbones()`, or the path of a Keras model of one's own.
         weights: `imagenet`, the path of a weights file, or None for random weights.
+        preprocessing: Of a model of one's own: `inside`, `tf`, `unit`, `caffe`, `torch`, or `auto`,
+            which finds it out.
         image_size: (height, width) in pixels, one number for a square, or None for the backbone's
             own size.
         resize: `squash`, `crop` or `pad`.
         head: `linear`, `mlp`, `prototype`, or `auto` by the number of images.
+        head_epochs: Epochs of the mlp head, all of them; None stops by the validation loss.
+        unfreeze: How much of the backbone is fine-tuned after the head: 0 nothing; a number, that
+            many layers from its end; `block`, its last block; the name of a layer or the beginning
+            of several (`block6`), from there on; `all`; or `auto`, as deep as validation allows.
+        augment: What random views of the images are trained on: `none`, `light` (mirror images,
+            crops, brightness), `strong`, or `auto` by validation.
+        flip: Whether mirror images still show the same class.
+        kept_views: How many random views of an image are made and kept.
+        views: Over how many views of an image a prediction is averaged; 1 is the image itself.
+        tuning: How fine-tuning learns.
         class_weight: `balanced` counts every class alike, `none` every image; `auto` decides by the
             data.
         seed: Fixes the split and everything random.
@@ -39,9 +57,17 @@ class Recipe:
 
     backbone: str = "efficientnet_lite0"
     weights: str | None = "imagenet"
+    preprocessing: str = "auto"
     image_size: tuple[int, int] | int | None = None
     resize: str = "squash"
     head: str = "auto"
+    head_epochs: int | None = None
+    unfreeze: int | str = 0
+    augment: str = "auto"
+    flip: bool = True
+    kept_views: int = 4
+    views: int = 1
+    tuning: Tuning = field(default_factory=Tuning)
     class_weight: str = "auto"
     seed: int = 0
     precision: str = "auto"
@@ -53,7 +79,16 @@ class Recipe:
         _one_of("resize", self.resize, RESIZE_MODES)
         _one_of("head", self.head, HEADS)
         _one_of("class_weight", self.class_weight, CLASS_WEIGHTS)
+        _one_of("preprocessing", self.preprocessing, PREPROCESSINGS)
         _one_of("precision", self.precision, PRECISIONS)
+        _one_of("augment", self.augment, AUGMENTS)
+        _check_flag("flip", self.flip)
+        self._check_numbers()
+        if not _is_whole(self.unfreeze, 0, 100_000):
+            _check_text("unfreeze", self.unfreeze, "a number of layers, or a name such as 'block'")
+        given: object = self.tuning  # JSON and TOML give a table
+        if not isinstance(given, Tuning):
+            object.__setattr__(self, "tuning", tuning_from_dict(given))
         object.__setattr__(self, "image_size", _checked_size(self.image_size))
         if not _is_whole(self.seed, 0, 2**32 - 1):
             raise HeadstartError(
@@ -69,10 +104,34 @@ class Recipe:
                     f"{name} cannot be {value!r}. Expected a number between 0 and 0.5."
                 )
 
+    def _check_numbers(self) -> None:
+        for name, least, most in (("kept_views", 1, 1000), ("views", 1, MOST_VIEWS)):
+            if not _is_whole(getattr(self, name), least, most):
+                raise HeadstartError(
+                    f"{name} cannot be {getattr(self, name)!r}. Expected a whole number from "
+                    f"{least} to {most}."
+                )
+        if self.head_epochs is not None and not _is_whole(self.head_epochs, 1, 10_000):
+            raise HeadstartError(
+                f"head_epochs cannot be {self.head_epochs!r}. Expected a whole number from 1 to "
+                "10,000, or None."
+            )
+
     @property
     def height_and_width(self) -> tuple[int, int] | None:
         """The image size in pixels, or None for the backbone's own."""
         return _checked_size(self.image_size)
+
+    @property
+    def depth(self) -> str:
+        """How much of the backbone is fine-tuned, in words."""
+        if self.unfreeze == 0:
+            return "frozen"
+        if isinstance(self.unfreeze, int):
+            return f"last {self.unfreeze} layers fine-tuned"
+        return (
+            "fine-tuned" if self.unfreeze in ("all", "auto") else f"fine-tuned from {self.unfreeze}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The choices as JSON values."""
@@ -88,19 +147,54 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
     Raises:
         HeadstartError: An unknown name or a choice that does not exist.
     """
-    known = {field.name for field in fields(Recipe)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise HeadstartError(
-            f"Unknown names in the recipe: {', '.join(unknown)}. Expected some of: "
-            f"{', '.join(sorted(known))}."
-        )
+    check_names("recipe", values, [one.name for one in fields(Recipe)])
     return Recipe(**values)
+
+
+def write_recipe(recipe: Recipe) -> str:
+    """The choices as TOML, for a file that `read_recipe` reads; what is None is left out."""
+    import tomli_w
+
+    said = {name: value for name, value in recipe.to_dict().items() if value is not None}
+    if recipe.weights is None:
+        said["weights"] = "none"
+    said["tuning"] = {name: one for name, one in said["tuning"].items() if one is not None}
+    return tomli_w.dumps(said)
+
+
+def read_recipe(source: str | Path) -> Recipe:
+    """Read a recipe from a TOML file, or take one that has a name.
+
+    Args:
+        source: The path of a file with some of the names of `Recipe`; or `default`, or `tutorial`
+            (the Keras tutorial: Dense 128 relu, dropout 0.3 and Adam for 10 epochs, then the last
+            20 layers with Adam at 1e-5 for 10 epochs).
+
+    Raises:
+        HeadstartError: No such file, not TOML, or a choice that does not exist.
+    """
+    if str(source) in NAMED:
+        return NAMED[str(source)]
+    try:
+        values = tomllib.loads(Path(source).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HeadstartError(
+            f"The recipe '{source}' cannot be read: {error}. Expected a TOML file, or one of: "
+            f"{', '.join(NAMED)}. Check the path, or compare with a bundle's recipe.toml."
+        ) from error
+    if values.get("weights") == "none":
+        values["weights"] = None
+    return recipe_from_dict(values)
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise HeadstartError(f"{name} cannot be {value!r}. Expected one of: {', '.join(allowed)}.")
+
+
+def _check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise HeadstartError(f"{name} cannot be {value!r}. Expected true or false.")
 
 
 def _check_text(name: str, value: object, expected: str) -> None:
@@ -124,3 +218,27 @@ def _checked_size(image_size: object) -> tuple[int, int] | None:
             f"{LARGEST_SIZE} pixels."
         )
     return pair[0], pair[1]
+
+
+NAMED = {
+    "default": Recipe(),
+    "tutorial": Recipe(
+        head="mlp",
+        head_epochs=10,
+        unfreeze=20,
+        augment="none",
+        class_weight="none",
+        tuning=Tuning(
+            optimizer="adam",
+            learning_rate=1e-5,
+            epochs=10,
+            patience=10,
+            schedule="constant",
+            warmup=0,
+            weight_decay=0,
+            label_smoothing=0,
+            dropout=0.3,
+            clip_norm=None,
+        ),
+    ),
+}

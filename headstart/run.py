@@ -25,6 +25,8 @@ class Run:
         train: On the part that the head learnt from; better than any honest figure.
         recipe: Every choice, filled in.
         head: What was found about the head: strength, cross-validated accuracy and so on.
+        fine_tuning: What fine-tuning did: depth, cut, epochs, what moved; None where there was
+            none.
         files: The images of each part (train, validation, test), each with its class.
         skipped: Files that were not used, with the reason; used + skipped = found.
         warnings: What the user should know about the data.
@@ -38,6 +40,7 @@ class Run:
     train: Evaluation
     recipe: Recipe
     head: dict[str, Any]
+    fine_tuning: dict[str, Any] | None
     files: dict[str, tuple[tuple[Path, str], ...]]
     skipped: tuple[Problem, ...]
     warnings: tuple[str, ...]
@@ -45,6 +48,11 @@ class Run:
     bundle: Path | None
     computed: int
     contents: Contents = field(repr=False)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended it early."""
+        return self.fine_tuning is not None and self.fine_tuning["stopped"] == "interrupted"
 
     @property
     def images(self) -> dict[str, int]:
@@ -80,6 +88,7 @@ class Run:
             "seconds": self.seconds,
             "recipe": self.recipe.to_dict(),
             "head_fit": self.head,
+            "fine_tuning": self.fine_tuning,
             "metrics": self.contents.metrics,
         }
 

@@ -34,8 +34,9 @@ def run_summary(run: Run) -> str:
         f"{len(classifier.class_names)} classes; {images['train']} images to train, "
         f"{images['validation']} to validate, {images['test']} to test; "
         f"{len(run.skipped)} files skipped.",
-        f"{run.recipe.backbone}, frozen, at {height} x {width}, {run.recipe.resize}; "
-        f"{classifier.head.kind} head.",
+        f"{run.recipe.backbone}, {run.recipe.depth}, at {height} x {width}, "
+        f"{run.recipe.resize}; {classifier.head.kind} head.",
+        *_tuning_lines(run.fine_tuning),
         *_skipped(run),
         *(f"Note: {displayable(text)}" for text in run.warnings),
         "",
@@ -44,6 +45,23 @@ def run_summary(run: Run) -> str:
         f"{seconds['total']:.1f} seconds ({stages}); features: {computed}.",
     ]
     return "\n".join(lines)
+
+
+def _tuning_lines(found: Mapping[str, Any] | None) -> list[str]:
+    """What fine-tuning did, for people."""
+    if found is None or "moved" not in found:
+        return []
+    lines = [
+        f"Fine-tuned {found['epochs']} epochs (best: {found['best_epoch']}, ended by "
+        f"{found['stopped']}), learning rate {found['learning_rate']:.2g}; {len(found['moved'])} "
+        f"layers moved, {len(found['frozen'])} stayed bit for bit the same."
+    ]
+    if found["before"] and found["after"]:
+        before, after = found["before"]["accuracy"], found["after"]["accuracy"]
+        lines.append(f"Validation accuracy: {before:.3f} frozen, {after:.3f} fine-tuned.")
+    if found.get("tried"):
+        lines += ["", table(found["tried"])]
+    return lines
 
 
 def _skipped(run: Run) -> list[str]:

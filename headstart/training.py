@@ -1,83 +1,62 @@
 """From labelled images to a classifier and an honest result: the only module that knows the order.
 
-read -> features (decode and frozen network, kept) -> split -> head -> evaluation -> bundle.
-Features come before the split because copies of one image are found by what the decoder saw, and
-must stay on one side.
+read -> features (decode and frozen network, kept) -> split -> head -> fine-tuning, where it is
+asked for -> evaluation -> bundle.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from headstart import bundle, progress
 from headstart.backbones import load_backbone
-from headstart.cache import make_room
 from headstart.card import model_card
 from headstart.classifier import Classifier
-from headstart.copies import copy_groups
-from headstart.dataset import Dataset, drop, read_dataset
+from headstart.dataset import Dataset
 from headstart.engine import choose_engine, resolve_precision
-from headstart.errors import DatasetError, HeadstartError
+from headstart.errors import HeadstartError
 from headstart.evaluation import Evaluation, evaluate
-from headstart.features import Features, extract
+from headstart.finetune import Limits, Task, Tuned, fine_tune
 from headstart.heads import HeadFit, TrainingData, choose_head, fit_head
 from headstart.images import decode, read_bytes
+from headstart.interruption import noticed
 from headstart.prefix import Prefix, make_prefix
+from headstart.preparation import Prepared, data_warnings, prepare
 from headstart.recipe import Recipe
 from headstart.run import Run
-from headstart.scan import display_path
-from headstart.split import Split, make_split
+from headstart.stopwatch import Stopwatch
 
-Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 # Seconds of a time limit kept for head, evaluation and bundle, besides a tenth of it.
 _RESERVE = 1.5
 
 
-class _Clock:
-    """Seconds a stage."""
-
-    def __init__(self) -> None:
-        self.start = time.monotonic()
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        begin = time.monotonic()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
-
-    def result(self) -> dict[str, float]:
-        rounded = {name: round(value, 3) for name, value in self.seconds.items()}
-        return {"total": round(time.monotonic() - self.start, 3), **rounded}
-
-
 def fit(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Dataset,
     recipe: Recipe | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
     device: str = "auto",
     time_limit: float | None = None,
 ) -> Run:
-    """Train a classifier from labelled images, by feature extraction.
+    """Train a classifier from labelled images.
 
     Args:
         source: A folder with one folder a class, a folder with train/validation/test folders, a CSV
-            file, or a zip of any of these.
+            file, a zip of any of these, or what `read_dataset` gave.
         recipe: The choices; `Recipe()` where it is left out.
         out: Where to save the bundle; None saves nothing.
         device: `auto`, `cpu` or `gpu`.
-        time_limit: Seconds after which no more features are made; the images not reached are left
-            out, and listed. Running again goes on where it stopped.
+        time_limit: Seconds after which no more features are made and fine-tuning stops; images not
+            reached are left out, and listed. Running again goes on where it stopped.
 
     Raises:
         DatasetError: The data cannot be used.
@@ -91,202 +70,167 @@ def fit(
         )
     if out is not None:
         bundle.check_target(Path(out))
-    clock = _Clock()
-    deadline = math.inf if time_limit is None else clock.start + time_limit * 0.9 - _RESERVE
+    watch = Stopwatch()
+    deadline = math.inf if time_limit is None else watch.start + time_limit * 0.9 - _RESERVE
     prefix, recipe = _prefix(recipe, device)
-    with clock.stage("read"), progress.stage("read"):
-        dataset = read_dataset(source)
-    with clock.stage("features"):
-        make_room(keep=prefix.identity.key)
-        dataset, features = _features(dataset, prefix, recipe, deadline)
-    with clock.stage("split"):
-        groups = copy_groups(features.digests, features.thumbnails)
-        fractions = {
-            "validation_fraction": recipe.validation_fraction,
-            "test_fraction": recipe.test_fraction,
-        }
-        split = make_split(dataset.labels, dataset.parts, groups, seed=recipe.seed, **fractions)
-    return _finish(_State(dataset, features, split, groups, prefix, recipe), clock, out)
+    prepared = prepare(source, recipe, prefix, deadline, watch)
+    with watch.stage("head"):
+        fitted = _fit_head(prepared, recipe)
+    recipe = replace(recipe, head=fitted.head.kind, class_weight=fitted.details["class_weight"])
+    state = _State(prepared, prefix, recipe, fitted)
+    if recipe.unfreeze == 0:
+        return _finish(state, watch, out)
+    return _finish(_tuned(state, deadline, watch), watch, out)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _State:
-    """A data set with features and split, ready for a head."""
+    """What is there once a head is fitted, and after fine-tuning what that gave."""
 
-    dataset: Dataset
-    features: Features
-    split: Split
-    groups: Rows
+    prepared: Prepared
     prefix: Prefix
     recipe: Recipe
+    fitted: HeadFit
+    task: Task | None = None
+    tuned: Tuned | None = None
+
+    def features(self, part: str) -> npt.NDArray[np.float16]:
+        """What the head gets for a part."""
+        if self.tuned is None or self.task is None or self.tuned.prefix.suffix is None:
+            return self.prepared.features.matrix(self.prepared.parts[part])
+        return self.tuned.features(part, self.task)
 
 
 def _prefix(recipe: Recipe, device: str) -> tuple[Prefix, Recipe]:
     engine = choose_engine(device)
     precision = resolve_precision(recipe.precision, engine)
-    backbone = load_backbone(recipe.backbone, weights=recipe.weights)
-    image_size = recipe.height_and_width or (backbone.info.image_size, backbone.info.image_size)
-    recipe = replace(
-        recipe, backbone=backbone.info.name, image_size=image_size, precision=precision
+    backbone = load_backbone(
+        recipe.backbone, weights=recipe.weights, preprocessing=recipe.preprocessing
     )
+    info = backbone.info
+    image_size = recipe.height_and_width or (info.image_size, info.image_size)
+    recipe = replace(recipe, backbone=info.name, image_size=image_size, precision=precision)
+    if info.source == "own":
+        recipe = replace(recipe, preprocessing=info.preprocessing)
     return make_prefix(backbone, image_size, engine, precision), recipe
 
 
-def _features(
-    dataset: Dataset, prefix: Prefix, recipe: Recipe, deadline: float
-) -> tuple[Dataset, Features]:
-    """Features of all images that can be decoded, and the data set without the others."""
-    rows: Rows = np.arange(len(dataset.paths))
-    order = rows if deadline == math.inf else _balanced_order(dataset.labels, recipe.seed)
-    paths = [dataset.paths[row] for row in order]
-    features = extract(paths, prefix, resize=recipe.resize, deadline=deadline)
-    reasons = {int(order[position]): reason for position, reason in features.bad.items()}
-    if not features.computed and len(features.unreached) == len(rows):
-        raise HeadstartError(
-            "The time limit is over before the first image. Expected time to read the data, start "
-            "the network and make some features. Give more seconds."
-        )
-    late = "not reached within the time limit; run again to go on from here"
-    reasons |= {int(order[position]): late for position in features.unreached}
-    if features.unreached:
-        count = len(features.unreached)
-        progress.remark("features", f"time limit: {count} of {len(rows)} images were not reached")
-    place = {path: row for row, path in enumerate(dataset.paths)}
-    dataset = drop(dataset, reasons)
-    kept = np.array([place[path] for path in dataset.paths], np.int64)
-    return dataset, features.take(np.argsort(order)[kept])
-
-
-def _balanced_order(labels: Rows, seed: int) -> Rows:
-    """A random order in which every beginning holds all classes in about their proportions."""
-    shuffled = np.random.default_rng(seed).permutation(len(labels))
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    counts = np.bincount(labels)[labels[by_class]]
-    first = np.searchsorted(labels[by_class], labels[by_class])
-    share = (np.arange(len(labels)) - first + 0.5) / counts
-    return by_class[np.argsort(share, kind="stable")].astype(np.int64)
-
-
-def _finish(state: _State, clock: _Clock, out: str | os.PathLike[str] | None) -> Run:
-    dataset, features, split = state.dataset, state.features, state.split
+def _fit_head(prepared: Prepared, recipe: Recipe) -> HeadFit:
+    dataset, split, features = prepared.dataset, prepared.split, prepared.features
     labels = dataset.labels
-    _check_parts(split)
-    with clock.stage("head"):
-        fitted = _fit_head(state)
-        chosen = {"head": fitted.head.kind, "class_weight": fitted.details["class_weight"]}
-        state = replace(state, recipe=replace(state.recipe, **chosen))
-    with clock.stage("evaluate"), progress.stage("evaluate"):
-        parts = {"train": split.train, "validation": split.validation, "test": split.test}
-        evaluations, probabilities = {}, np.empty((0, 0), np.float32)
-        for name, rows in parts.items():
-            probabilities = fitted.head.probabilities(features.matrix(rows))
-            evaluations[name] = evaluate(
-                probabilities, labels[rows], dataset.class_names, train_labels=labels[split.train]
+    counts = np.bincount(labels[split.train], minlength=len(dataset.class_names))
+    kind = choose_head(counts) if recipe.head == "auto" else recipe.head
+    data = TrainingData(
+        features=features.matrix(split.train),
+        labels=labels[split.train],
+        num_classes=len(dataset.class_names),
+        validation_features=features.matrix(split.validation),
+        validation_labels=labels[split.validation],
+        groups=prepared.groups[split.train],
+    )
+    return fit_head(
+        kind,
+        data,
+        seed=recipe.seed,
+        class_weight=recipe.class_weight,
+        epochs=recipe.head_epochs,
+    )
+
+
+def _tuned(state: _State, deadline: float, watch: Stopwatch) -> _State:
+    """Fine-tune; Ctrl-C ends that soon, with the best so far."""
+    prepared = state.prepared
+    paths, digests = prepared.dataset.paths, prepared.features.digests
+    with watch.stage("fine-tune"), noticed() as asked:
+        task = Task(
+            images={name: [paths[row] for row in rows] for name, rows in prepared.parts.items()},
+            labels={name: prepared.dataset.labels[rows] for name, rows in prepared.parts.items()},
+            digests={name: [digests[row] for row in rows] for name, rows in prepared.parts.items()},
+            num_classes=len(prepared.dataset.class_names),
+            prefix=state.prefix,
+            head=state.fitted.head,
+            class_weight=state.recipe.class_weight,
+            recipe=state.recipe,
+            limits=Limits(deadline, asked),
+        )
+        tuned = fine_tune(task)
+    recipe = replace(state.recipe, unfreeze=tuned.unfreeze)
+    return replace(state, prefix=tuned.prefix, recipe=recipe, task=task, tuned=tuned)
+
+
+def _finish(state: _State, watch: Stopwatch, out: str | os.PathLike[str] | None) -> Run:
+    prepared, tuned = state.prepared, state.tuned
+    dataset, split = prepared.dataset, prepared.split
+    head = state.fitted.head if tuned is None else tuned.head
+    classifier = Classifier(dataset.class_names, state.prefix, head, state.recipe.resize)
+    with watch.stage("evaluate"), progress.stage("evaluate"):
+        probabilities = {part: head.probabilities(state.features(part)) for part in prepared.parts}
+        train_labels = dataset.labels[split.train]
+        evaluations = {
+            part: evaluate(
+                probabilities[part],
+                dataset.labels[rows],
+                dataset.class_names,
+                train_labels=train_labels,
             )
-    classifier = Classifier(dataset.class_names, state.prefix, fitted.head, state.recipe.resize)
+            for part, rows in prepared.parts.items()
+        }
     run = Run(
         classifier=classifier,
         evaluation=evaluations["test"],
         validation=evaluations["validation"],
         train=evaluations["train"],
         recipe=state.recipe,
-        head=fitted.details,
-        files={name: _listed(dataset, rows) for name, rows in parts.items()},
+        head=state.fitted.details,
+        fine_tuning=None if tuned is None else tuned.details,
+        files={part: _listed(dataset, rows) for part, rows in prepared.parts.items()},
         skipped=dataset.problems,
-        warnings=_warnings(state),
-        seconds=clock.result(),
+        warnings=data_warnings(prepared),
+        seconds=watch.result(),
         bundle=None,
-        computed=features.computed,
-        contents=_contents(state, evaluations, probabilities),
+        computed=prepared.features.computed,
+        contents=_contents(state, evaluations, probabilities["test"]),
     )
-    if out is None:
-        return run
-    with clock.stage("save"), progress.stage("save"):
-        path = run.save(out)
-    return replace(run, bundle=path, seconds=clock.result())
+    if out is not None:
+        with watch.stage("save"), progress.stage("save"):
+            path = run.save(out)
+        run = replace(run, bundle=path, seconds=watch.result())
+    if state.task is not None and not run.interrupted:
+        shutil.rmtree(state.task.folder, ignore_errors=True)
+    return run
 
 
-def _check_parts(split: Split) -> None:
-    if not len(split.train) or not len(split.test):
-        raise DatasetError(
-            f"Too few images: {len(split.train)} to train on and {len(split.test)} to test on. "
-            "Expected at least two of each class. Add images."
-        )
-
-
-def _listed(dataset: Dataset, rows: Rows) -> tuple[tuple[Path, str], ...]:
+def _listed(dataset: Dataset, rows: npt.NDArray[np.int64]) -> tuple[tuple[Path, str], ...]:
     return tuple((dataset.paths[row], dataset.class_names[dataset.labels[row]]) for row in rows)
 
 
-def _fit_head(state: _State) -> HeadFit:
-    labels, split, features = state.dataset.labels, state.split, state.features
-    counts = np.bincount(labels[split.train], minlength=len(state.dataset.class_names))
-    kind = choose_head(counts) if state.recipe.head == "auto" else state.recipe.head
-    data = TrainingData(
-        features=features.matrix(split.train),
-        labels=labels[split.train],
-        num_classes=len(state.dataset.class_names),
-        validation_features=features.matrix(split.validation),
-        validation_labels=labels[split.validation],
-        groups=state.groups[split.train],
-    )
-    return fit_head(kind, data, seed=state.recipe.seed, class_weight=state.recipe.class_weight)
-
-
-def _warnings(state: _State) -> tuple[str, ...]:
-    dataset, split = state.dataset, state.split
-    warnings = list(dataset.notes)
-    if split.leaks:
-        count = sum(map(len, split.leaks))
-        names = [" = ".join(_name(dataset, row) for row in rows) for rows in split.leaks[:5]]
-        warnings.append(
-            f"{count} images have a copy on another side of the given split, which makes the "
-            f"result look better than it is: {'; '.join(names)}"
-        )
-    groups = state.groups
-    size = np.bincount(groups)[groups]
-    if (size > 1).any():
-        warnings.append(
-            f"{int((size > 1).sum())} images are copies or near-copies of another; where headstart "
-            "made the split, copies stay on one side"
-        )
-    return tuple(warnings)
-
-
-def _name(dataset: Dataset, row: int) -> str:
-    return display_path(os.path.relpath(dataset.paths[row], dataset.root))
-
-
 def _contents(
-    state: _State, evaluations: dict[str, Evaluation], probabilities: npt.NDArray[np.float32]
+    state: _State, evaluations: dict[str, Evaluation], probabilities: Floats
 ) -> bundle.Contents:
-    dataset, split, digests = state.dataset, state.split, state.features.digests
+    prepared = state.prepared
+    dataset, split, digests = prepared.dataset, prepared.split, prepared.features.digests
     names = [dataset.class_names[label] for label in dataset.labels]
-    row = int(split.test[0])
-    example = decode(
-        read_bytes(dataset.paths[row]), state.prefix.identity.image_size, state.recipe.resize
-    )
+    size = state.prefix.identity.image_size
+    example = decode(read_bytes(dataset.paths[int(split.test[0])]), size, state.recipe.resize)
     seen = np.concatenate([split.train, split.validation])
-    data = {
+    data: dict[str, Any] = {
         "name": dataset.name,
         "fingerprint": bundle.fingerprint(list(digests), names),
-        "images": {
-            "train": len(split.train),
-            "validation": len(split.validation),
-            "test": len(split.test),
-        },
+        "images": {part: len(rows) for part, rows in prepared.parts.items()},
         "skipped": len(dataset.problems),
     }
-    metrics = {name: one.to_dict() for name, one in evaluations.items()}
+    backbone = state.prefix.backbone
+    info = None if backbone is None else backbone.info
     return bundle.Contents(
-        recipe=state.recipe.to_dict(),
+        recipe=state.recipe,
         data=data,
-        metrics=metrics,
-        card=model_card(dataset, state.recipe, evaluations["test"], data),
+        metrics={name: one.to_dict() for name, one in evaluations.items()},
+        card=model_card(dataset, state.recipe, evaluations["test"], data, info),
         example=example.pixels,
         expected={
             name: float(value)
             for name, value in zip(dataset.class_names, probabilities[0], strict=True)
         },
         seen=bundle.seen_digests([digests[index] for index in seen]),
+        fine_tuning=None if state.tuned is None else state.tuned.details,
     )

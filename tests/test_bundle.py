@@ -20,6 +20,7 @@ from headstart.errors import HeadstartError
 
 FILES = {
     "README.md",
+    "recipe.toml",
     "bundle.json",
     "example.json",
     "example.png",

@@ -18,12 +18,13 @@ SAVE = """
 import sys
 from pathlib import Path
 from headstart.bundle import Contents, load, save_bundle
+from headstart.recipe import Recipe
 
 source, target = map(Path, sys.argv[1:])
 classifier = load(source)
 for number in range(100_000):
     seen = bytes([number % 256]) * 8 * 50_000
-    contents = Contents({}, {}, {"number": number}, str(number), None, {}, seen)
+    contents = Contents(Recipe(), {}, {"number": number}, str(number), None, {}, seen)
     save_bundle(target, classifier, contents)
     if not number:
         print("started", flush=True)

@@ -224,7 +224,7 @@ def test_after_a_time_limit_it_goes_on(photos: Path, cache: Path) -> None:
 def test_a_wrong_choice_is_told_before_any_work(
     photos: Path, monkeypatch: pytest.MonkeyPatch, choices: Any, options: Any, message: str
 ) -> None:
-    monkeypatch.setattr(module, "read_dataset", lambda _: pytest.fail("the data were read"))
+    monkeypatch.setattr("headstart.preparation.read_dataset", lambda _: pytest.fail("the data were read"))
     monkeypatch.chdir(photos.parent)
     with pytest.raises(HeadstartError, match=message):
         fit(photos, replace(RECIPE, **choices), **options)

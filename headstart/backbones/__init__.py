@@ -7,14 +7,14 @@ Keras model, uint8 (n, height, width, 3) -> float32 (n, features).
 from __future__ import annotations
 
 import os
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headstart.backbones import own_model, own_network
 from headstart.backbones.catalogue import BackboneInfo, find_backbone, list_backbones
+from headstart.backbones.own_pixels import CHOICES
+from headstart.backbones.settings import own_settings
 from headstart.backbones.weights import file_digest, imagenet_weights, weights_here
 from headstart.errors import HeadstartError
 from headstart.frameworks import load_keras
@@ -38,9 +38,11 @@ class Backbone:
 
     Attributes:
         info: Which network.
-        weights: The weights file, or None for random or seeded weights.
+        weights: The weights file, or None for random or seeded weights; the model file of an own
+            model.
         weights_digest: SHA-256 of that file, or a word for weights that come from no file; part of
-            the key under which features are kept.
+            the key under which features are kept. Preprocessing that does not follow from the file
+            of an own model stands behind it.
     """
 
     info: BackboneInfo
@@ -52,7 +54,8 @@ class Backbone:
 
         Args:
             image_size: (height, width) in pixels.
-            pooling: Whether to end with global average pooling.
+            pooling: Whether to end with global average pooling (an own model with another kind of
+                global pooling keeps its own).
 
         Returns:
             A functional model: uint8 (n, height, width, 3) RGB 0..255 -> float32 (n, features), or
@@ -65,9 +68,13 @@ class Backbone:
         _check_size(self.info, image_size)
         keras = load_keras()
 
-        with _own_settings():
-            model = self._network(image_size)
-            if pooling:
+        with own_settings():
+            if self.info.source == "own":
+                assert self.weights is not None
+                model = own_network.build(self.info, self.weights, image_size, pooling=pooling)
+            else:
+                model = self._network(image_size)
+            if pooling and self.info.source != "own":
                 pooled = keras.layers.GlobalAveragePooling2D(name="pool")(model.output)
                 model = keras.Model(model.input, pooled, name=model.name)
         model.trainable = False
@@ -85,41 +92,36 @@ class Backbone:
         return keras_applications.build(self.info, image_size, self.weights)
 
 
-@contextmanager
-def _own_settings() -> Iterator[None]:
-    """Usual settings and the same random weights each time, then the caller's settings again.
-
-    Initialisers of Keras draw their seeds from Python's `random`.
-    """
-    keras = load_keras()
-
-    policy, data_format = keras.config.dtype_policy(), keras.config.image_data_format()
-    state = random.getstate()
-    keras.config.set_dtype_policy("float32")
-    keras.config.set_image_data_format("channels_last")
-    random.seed(0)
-    try:
-        yield
-    finally:
-        random.setstate(state)
-        keras.config.set_image_data_format(data_format)
-        keras.config.set_dtype_policy(policy)
-
-
 def load_backbone(
-    name: str, *, weights: str | os.PathLike[str] | None = "imagenet", download: bool = True
+    name: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = "imagenet",
+    download: bool = True,
+    preprocessing: str = "auto",
 ) -> Backbone:
-    """Find a backbone and its weights; loads no framework, unless there is something to download.
+    """Find a backbone and its weights.
+
+    Loads no framework, unless there is something to download, or a model of the user's own that was
+    never seen before.
 
     Args:
-        name: A name of `list_backbones()`; case, dashes and underscores do not matter.
+        name: A name of `list_backbones()` (case, dashes and underscores do not matter), or the path
+            of a trained Keras model (.keras, .h5, .hdf5), which is used without its classifier.
         weights: `imagenet`, the path of a weights file, or None for random weights (the same each
-            time).
+            time). A trained model brings its own.
         download: Whether weights that are not here may be fetched.
+        preprocessing: For a trained model, what it wants of pixels: `inside` (0 to 255), `tf` (-1
+            to 1), `unit` (0 to 1), `caffe` or `torch` (as `keras.applications` does), or `auto`: by
+            its first layers.
 
     Raises:
-        HeadstartError: An unknown name, or weights that cannot be had, with what to do.
+        HeadstartError: An unknown name, weights that cannot be had, or a model that cannot be used,
+            with what to do.
     """
+    name = os.fspath(name)
+    _check_preprocessing(name, preprocessing)
+    if own_model.is_model_file(name):
+        return _own(name, weights, preprocessing)
     info = find_backbone(name)
     if weights == "imagenet" and info.source != "seeded":
         return Backbone(info, *imagenet_weights(info, download=download))
@@ -139,6 +141,29 @@ def load_backbone(
             "Give another file, or leave the weights out."
         )
     return Backbone(info, path, file_digest(path))
+
+
+def _check_preprocessing(name: str, preprocessing: str) -> None:
+    if preprocessing not in CHOICES:
+        raise HeadstartError(
+            f"The preprocessing cannot be {preprocessing!r}. Expected one of: {', '.join(CHOICES)}."
+        )
+    if preprocessing != "auto" and not own_model.is_model_file(name):
+        raise HeadstartError(
+            f"The preprocessing of {name} cannot be '{preprocessing}'. Expected 'auto': it belongs "
+            "to its weights. Leave it out; it is for a model file of your own."
+        )
+
+
+def _own(name: str, weights: str | os.PathLike[str] | None, preprocessing: str) -> Backbone:
+    if weights != "imagenet":
+        raise HeadstartError(
+            f"The model file '{name}' cannot take other weights ({weights}). Expected 'imagenet', "
+            "the default: a trained model brings its own. Leave the weights out."
+        )
+    path = Path(name).expanduser()
+    info, digest = own_model.describe(path, preprocessing)
+    return Backbone(info, path, digest)
 
 
 def _check_size(info: BackboneInfo, image_size: tuple[int, int]) -> None:
@@ -176,7 +201,7 @@ def build_classifier(backbone: Backbone, image_size: tuple[int, int]) -> Any:
 
     tensors = read_checkpoint(backbone.weights)
     model = backbone.build(image_size)
-    with _own_settings():
+    with own_settings():
         head = keras.layers.Dense(1000, activation="softmax", name="predictions")
         classifier = keras.Model(model.input, head(model.output), name=model.name)
     try:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from headstart.errors import HeadstartError
 
+OWN_PREFIX = "own_"  # begins the names of models of the user's own, and no other
 _KERAS = Path(__file__).with_name("keras_applications.csv")
 
 
@@ -30,17 +31,18 @@ class BackboneInfo:
         family: Networks of one paper.
         parameters: Number of weights, without the classifier.
         features: Width of the features after global average pooling.
-        image_size: Height and width in pixels that its weights were trained for.
+        image_size: Height and width in pixels that its weights were trained for; the larger one of
+            an own model that is not square.
         least_size: The smallest height and width in pixels that it can take.
         top1: ImageNet top-1 accuracy, 0 to 1, or None.
         licence: Of the weights.
         paper: Where it comes from.
-        source: `package` (comes with the install), `keras` (downloaded on first use) or `seeded`
-            (made here).
+        source: `package` (comes with the install), `keras` (downloaded on first use), `seeded`
+            (made here) or `own` (a model file of the user's own).
         preprocessing: What its weights want of pixels 0..255: `lite` ((x - 127) / 128), `tf` (-1 to
-            1), `caffe` (BGR, mean subtracted), `torch` (mean and deviation), or `inside` (0..255:
-            the network begins with its own).
-        file: Name of the weights file.
+            1), `unit` (0 to 1), `caffe` (BGR, mean subtracted), `torch` (mean and deviation), or
+            `inside` (0..255: the network begins with its own).
+        file: Name of the weights file, or of the model file.
         digest: Its SHA-256 or MD5, hexadecimal; "" where the publisher gives none.
         origin: Path of that file below the publisher's address.
         application: The function's name in `keras.applications`.
@@ -163,6 +165,11 @@ def find_backbone(name: str) -> BackboneInfo:
     found = by_plain_name.get(_plain(name))
     if found is not None:
         return found
+    if name.startswith(OWN_PREFIX):
+        raise HeadstartError(
+            f"'{name}' is a model of the user's own. Expected the path of its file, such as "
+            f"{name.removeprefix(OWN_PREFIX) or 'model'}.keras. Give the path."
+        )
     near = difflib.get_close_matches(_plain(name), by_plain_name, n=3, cutoff=0.5)
     likely = [by_plain_name[plain].name for plain in near]
     names = ", ".join(likely or ("efficientnet_lite0", "mobilenet_v2", "resnet50"))

@@ -32,13 +32,15 @@ def preprocess(x: Any, kind: str) -> Any:
     Returns:
         float32 of the same shape. For `caffe` and `inside` it equals `preprocess_input` of Keras
         exactly, for `tf` and `torch` to the last bit of float32 (it multiplies where Keras
-        divides).
+        divides). `unit` is 0 to 1, as many scratch-trained networks want it.
     """
     import keras
 
     scale = keras.layers.Rescaling
     if kind == "tf":
         return scale(1 / 127.5, -1.0, name="preprocess")(x)
+    if kind == "unit":
+        return scale(1 / 255, name="preprocess")(x)
     if kind == "torch":
         factors = [1 / (255 * std) for std in _TORCH_STD]
         offsets = [-mean / std for mean, std in zip(_TORCH_MEAN, _TORCH_STD, strict=True)]

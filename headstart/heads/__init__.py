@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 from threadpoolctl import threadpool_limits
 
 from headstart.errors import HeadstartError
@@ -29,7 +32,12 @@ _ONE_THREAD = 2_000_000_000
 
 
 def fit_head(
-    kind: str, data: TrainingData, *, seed: int = 0, class_weight: str = "auto"
+    kind: str,
+    data: TrainingData,
+    *,
+    seed: int = 0,
+    class_weight: str = "auto",
+    epochs: int | None = None,
 ) -> HeadFit:
     """Fit a head of the given kind.
 
@@ -38,17 +46,25 @@ def fit_head(
         data: Features and labels.
         seed: Fixes everything random; the same data and seed give the same head, bit for bit.
         class_weight: `auto`, `balanced` or `none`.
+        epochs: Of the mlp, all of them; None stops it by the validation loss.
 
     Raises:
         HeadstartError: An unknown kind or class weight, or features that are not finite.
     """
     kind = choose_head(data.counts) if kind == "auto" else kind
+    fit: Callable[..., HeadFit]
     if kind == "linear":
-        from headstart.heads.linear import fit_linear as fit
+        from headstart.heads.linear import fit_linear
+
+        fit = fit_linear
     elif kind == "prototype":
-        from headstart.heads.prototype import fit_prototype as fit
+        from headstart.heads.prototype import fit_prototype
+
+        fit = fit_prototype
     elif kind == "mlp":
-        from headstart.heads.mlp import fit_mlp as fit
+        from headstart.heads.mlp import fit_mlp
+
+        fit = functools.partial(fit_mlp, epochs=epochs)
     else:
         raise HeadstartError(
             f"There is no head '{kind}'. Expected one of: {', '.join(HEADS)}. Choose one of these."

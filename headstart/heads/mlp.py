@@ -32,13 +32,16 @@ EPOCHS, PATIENCE = 100, 5
 EPOCHS_UNWATCHED = 10  # the tutorial's; where there is no validation part to stop by
 
 
-def fit_mlp(data: TrainingData, *, seed: int, class_weight: str) -> HeadFit:
+def fit_mlp(
+    data: TrainingData, *, seed: int, class_weight: str, epochs: int | None = None
+) -> HeadFit:
     """Fit the head.
 
     Args:
         data: Features and labels; the validation part decides when to stop.
         seed: Fixes initial weights, dropout and the order of images.
         class_weight: `auto`, `balanced` or `none`.
+        epochs: How many, whatever the validation loss; None stops by it.
 
     Returns:
         The head, and in `details`: `class_weight`, `epochs` (run), `best_epoch` (kept, from 1),
@@ -52,6 +55,8 @@ def fit_mlp(data: TrainingData, *, seed: int, class_weight: str) -> HeadFit:
         check_finite(data.validation_features)
     weight = choose_class_weight(class_weight, data.counts)
     training = _Training(data, row_weights(data.labels, data.counts, weight), seed)
+    if epochs is not None:
+        training.epochs = training.patience = epochs
     with progress.stage("mlp head", training.epochs) as stage:
         while training.run_epoch():
             stage.advance()
@@ -94,6 +99,7 @@ class _Training:
         self.model = _build(data.width, data.num_classes, seed)
         self.watched = data.validation_labels is not None and len(data.validation_labels) > 0
         self.epochs = EPOCHS if self.watched else EPOCHS_UNWATCHED
+        self.patience = PATIENCE
         self.train_loss: list[float] = []
         self.validation_loss: list[float] = []
         self.best: list[Floats] = []
@@ -101,7 +107,7 @@ class _Training:
     def run_epoch(self) -> bool:
         """Train for one epoch; False where there was nothing more to do."""
         done = len(self.train_loss)
-        if done >= self.epochs or (self.watched and done >= self._best_epoch() + PATIENCE):
+        if done >= self.epochs or (self.watched and done >= self._best_epoch() + self.patience):
             return False
         order = self.random.permutation(len(self.data.labels))
         total = 0.0

@@ -1,0 +1,161 @@
+"""A trained Keras model of the user's own as a backbone, without its classifier.
+
+A file comes in (.keras, .h5 or .hdf5; opened only because the user names it), a `BackboneInfo` and
+a network uint8 (n, height, width, 3) -> float32 (n, features) go out. What was found out about a
+file is kept in the cache under the checksum of its content, so that from the second time on no
+Keras is needed to know it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from headstart import atomic, progress
+from headstart.backbones.catalogue import OWN_PREFIX, BackboneInfo
+from headstart.backbones.own_network import GREY_PARAMETERS, read, without_head
+from headstart.backbones.own_pixels import CHOICES, INSIDE, detect
+from headstart.backbones.settings import own_settings
+from headstart.backbones.weights import file_digest
+from headstart.errors import HeadstartError
+from headstart.locations import cache_root
+
+SUFFIXES = (".keras", ".h5", ".hdf5")
+_FORMAT = 1  # raise it when the same file leads to other features
+STAGE = "prepare backbone"
+_MOST_NAMES = 8  # of layers, in a remark
+_SIDE = 224  # for a model that takes every size
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a file holds; `preprocessing` is "" where it cannot be told."""
+
+    height: int | None
+    width: int | None
+    channels: int
+    features: int
+    parameters: int
+    preprocessing: str
+    by_name: bool
+    removed: list[str]
+    format: int = _FORMAT
+
+
+def is_model_file(name: str) -> bool:
+    """Whether `name` names a file of a model and no backbone of the catalogue."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def describe(path: Path, preprocessing: str) -> tuple[BackboneInfo, str]:
+    """Say what a model is as a backbone; loads Keras only for a file that was never seen.
+
+    Args:
+        path: The file.
+        preprocessing: A word of `own_pixels.CHOICES`.
+
+    Returns:
+        The description, and what its weights are called in the key of features: the SHA-256 of the
+        file, with the preprocessing where that does not follow from the file.
+
+    Raises:
+        HeadstartError: The file cannot be used, or its preprocessing has to be given.
+    """
+    if not path.is_file():
+        raise HeadstartError(
+            f"There is no model file '{path}'. Expected a .keras or .h5 file, or a name of a "
+            "backbone such as efficientnet_lite0. Check the path."
+        )
+    name = OWN_PREFIX + (re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")[:40] or "model")
+    digest = file_digest(path)
+    facts = _facts(path, name, digest)
+    kind = facts.preprocessing if preprocessing == "auto" else preprocessing
+    _check_preprocessing(path, kind, facts)
+    _remark(name, facts, kind, named=preprocessing != "auto")
+    info = BackboneInfo(
+        name=name,
+        family="own",
+        parameters=facts.parameters,
+        features=facts.features,
+        image_size=max(facts.height or 0, facts.width or 0) or _SIDE,
+        top1=None,
+        licence="the user's own",
+        paper=f"the user's own model, {path.name}",
+        source="own",
+        preprocessing=kind,
+        least_size=1,
+        file=path.name,
+    )
+    return info, digest if kind == facts.preprocessing else f"{digest}-{kind}"
+
+
+def _remark(name: str, facts: _Facts, kind: str, *, named: bool) -> None:
+    removed = ", ".join(facts.removed[-_MOST_NAMES:]) or "nothing"
+    text = f"{name}: left out {removed}; preprocessing {kind}"
+    if not named and facts.by_name:
+        text += ", by the names of its layers; give it if the model was trained otherwise"
+    progress.remark(STAGE, text)
+
+
+def _check_preprocessing(path: Path, kind: str, facts: _Facts) -> None:
+    choices = [one for one in CHOICES if one != "auto"]
+    if facts.channels == 1:
+        choices = [one for one in choices if one not in ("caffe", "torch")]
+    if kind in choices:
+        return
+    said = (
+        f"The preprocessing of '{path}' cannot be '{kind}'"
+        if kind
+        else f"'{path}' does not tell how it wants its pixels"
+    )
+    raise HeadstartError(
+        f"{said}. Expected one of: {', '.join(choices)} (inside: 0 to 255; tf: -1 to 1; unit: 0 to "
+        "1; caffe and torch: as keras.applications does). Give preprocessing as the model was "
+        "trained."
+    )
+
+
+def _facts(path: Path, name: str, digest: str) -> _Facts:
+    place = cache_root() / "own_models" / f"{digest}.json"
+    with suppress(OSError, ValueError, TypeError):
+        facts = _Facts(**json.loads(place.read_text(encoding="utf-8")))
+        if facts.format == _FORMAT:
+            return facts
+    with progress.stage(STAGE), own_settings():
+        facts = _examine(path, name)
+    with suppress(OSError):  # then it is found out again the next time
+        place.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_file(place, json.dumps(asdict(facts), indent=2))
+    return facts
+
+
+def _examine(path: Path, name: str) -> _Facts:
+    model = read(path)
+    height, width, channels = model.inputs[0].shape[1:]
+    kind, by_name = detect(model)
+    size = (height or width or _SIDE, width or height or _SIDE)
+    built = without_head(model, name, size, INSIDE, pooling=True)
+    kept = {layer.name for layer in built.layers}
+    parameters = built.count_params() - (GREY_PARAMETERS if channels == 1 else 0)
+    if not parameters:
+        raise HeadstartError(
+            f"Nothing learnt is left of '{path}' without its classifier. Expected layers such as "
+            "convolutions before the first Dense layer. Use another model."
+        )
+    return _Facts(
+        height=height,
+        width=width,
+        channels=channels,
+        features=built.output.shape[-1],
+        parameters=parameters,
+        preprocessing=kind,
+        by_name=by_name,
+        removed=[
+            one.name
+            for one in model.layers
+            if one.name not in kept and type(one).__name__ != "InputLayer"
+        ],
+    )

@@ -1,0 +1,174 @@
+"""How deep to unfreeze: a number, a name or `block` in, the layers that learn and the cut out.
+
+Blocks are found from the graph. Where paths join, a block ends at the place where everything passes
+through one tensor again that is not wider than the one before: in the middle of a block the network
+is wider. In a plain chain of layers a block ends where the image becomes smaller.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from headstart.cut import Cut, CutPoint, cut_at, cut_points
+from headstart.errors import HeadstartError
+from headstart.frameworks import load_keras
+from headstart.suffix import size_of
+
+_WIDER = 1.45  # times the tensor before; from there on a cut lies in the middle of a block
+_SMALLER = 0.6  # of the size of a cut, at which an earlier one is worth some more frozen layers
+_LEAST = 5  # layers that a block has
+_FEW = 6  # layers that may be computed again for that
+
+
+@dataclass(frozen=True)
+class Depth:
+    """What is to learn.
+
+    Attributes:
+        name: What was asked for, or found: `20`, `block6`, `all`, or the first layer's name.
+        learns: The layers that learn, in order; batch norm among them stays as it is.
+        places: Where the network can be cut for it, the latest first.
+    """
+
+    name: str
+    learns: tuple[str, ...]
+    places: tuple[CutPoint, ...]
+
+
+def find_depth(model: Any, unfreeze: int | str) -> Depth:
+    """Find the layers that `unfreeze` asks for.
+
+    Args:
+        model: A backbone as `Backbone.build` makes it, with its pooling at the end.
+        unfreeze: How many layers before the pooling; `block`; `all`; a layer's name; or how the
+            names of some layers begin.
+
+    Raises:
+        HeadstartError: There are not as many layers, or no such name.
+    """
+    points = cut_points(model)
+    layers = _layers(model)
+    if unfreeze == "all":
+        first = 0
+    elif unfreeze == "block":
+        ends = block_ends(model)
+        first = len(layers) - (ends[-1].layers_after - 1) if ends else 0  # the pooling is none
+    elif isinstance(unfreeze, int):
+        first = _first_of_last(model, layers, unfreeze)
+    else:
+        first = _first_named(model, layers, unfreeze)
+    learns = layers[max(0, first) :]
+    needed = len(learns) + 1
+    places = tuple(point for point in reversed(points) if point.layers_after >= needed)
+    return Depth(str(unfreeze), tuple(learns), places)
+
+
+def block_ends(model: Any) -> tuple[CutPoint, ...]:
+    """The cuts between blocks, the first block's end first; none is behind the last block."""
+    points = cut_points(model)
+    find = _ends_of_joined if _has_joins(model) else _ends_of_chain
+    found: list[CutPoint] = []
+    for point in find(points):
+        if found and found[-1].layers_after - point.layers_after <= 2:
+            found.pop()  # a convolution and the batch norm behind it
+        if point.layers_after >= _LEAST and point.parameters_after < points[0].parameters_after:
+            found.append(point)
+    return tuple(found)
+
+
+def _ends_of_joined(points: Sequence[CutPoint]) -> Iterator[CutPoint]:
+    last = points[0]
+    for point in points[1:]:
+        small = size_of(point.shape) <= _WIDER * size_of(last.shape)
+        if small or last is points[0]:
+            last = point
+            yield point
+
+
+def _ends_of_chain(points: Sequence[CutPoint]) -> Iterator[CutPoint]:
+    for before, point in itertools.pairwise(points):
+        if len(point.shape) == 3 and (point.shape[0] or 0) < (before.shape[0] or 0):
+            pooled = before.parameters_after == point.parameters_after
+            yield point if pooled else before
+
+
+def cut_for(model: Any, depth: Depth, most: float) -> Cut | None:
+    """Cut where the depth wants it, or earlier where that makes the kept features smaller.
+
+    Where no weights lie before the cut, it is before everything: nothing frozen would be kept.
+
+    Args:
+        model: The backbone that the depth was found for.
+        depth: What is to learn.
+        most: Bytes that the kept features of one image may take.
+
+    Returns:
+        None where no cut is small enough.
+    """
+    start = depth.places[-1]
+    useful = [one for one in depth.places if one.parameters_after < start.parameters_after]
+    if useful:
+        chosen = useful[0]
+        for place in useful[1:]:
+            near = place.layers_after - chosen.layers_after <= _FEW
+            if size_of(place.shape) <= _SMALLER * size_of(chosen.shape) and near:
+                chosen = place
+        if kept_bytes(chosen) > most:
+            fitting = [place for place in useful if kept_bytes(place) <= most]
+            if not fitting:
+                return None
+            chosen = fitting[0]
+    else:
+        chosen = start
+    return replace(cut_at(model, chosen.layer), learns=depth.learns)
+
+
+def kept_bytes(point: CutPoint) -> int:
+    """What the features of one view at a cut take on the disk."""
+    return -(-(2 * size_of(point.shape) + 512) // 4096) * 4096
+
+
+def _layers(model: Any) -> list[str]:
+    """The layers of a backbone that may learn: all but its input and its pooling."""
+    keras = load_keras()
+    from headstart.cut import flatten
+
+    flat = flatten(model)
+    names = [one.name for one in flat.layers if not isinstance(one, keras.layers.InputLayer)]
+    return names[:-1]
+
+
+def _first_of_last(model: Any, layers: Sequence[str], count: int) -> int:
+    if not 1 <= count <= len(layers):
+        raise HeadstartError(
+            f"The last {count} layers of '{model.name}' cannot be unfrozen. Expected a number from "
+            f"1 to {len(layers)}, as many as it has. Choose another number, or 'all'."
+        )
+    return len(layers) - count
+
+
+def _first_named(model: Any, layers: Sequence[str], name: str) -> int:
+    if name in layers:
+        return layers.index(name)
+    for index, layer in enumerate(layers):
+        rest = layer.removeprefix(name)
+        if rest != layer and not rest[:1].isdigit():
+            return index
+    near = difflib.get_close_matches(name, layers, n=3, cutoff=0.4) or layers[-3:]
+    raise HeadstartError(
+        f"'{model.name}' has no layer whose name begins with '{name}'. Expected a number of "
+        f"layers, 'block', 'all', 'auto', or a name such as {', '.join(near)}. "
+        "cut_points(model) lists them."
+    )
+
+
+def _has_joins(model: Any) -> bool:
+    keras = load_keras()
+    joins = (keras.layers.Add, keras.layers.Concatenate, keras.layers.Multiply)
+    from headstart.cut import flatten
+
+    return any(isinstance(layer, joins) for layer in flatten(model).layers)

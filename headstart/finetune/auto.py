@@ -1,0 +1,89 @@
+"""How deep to unfreeze, found by trying: deeper cuts in turn, each going on from the one before.
+
+A deeper cut is kept only where the validation loss falls by more than chance: by more than one
+standard error of the difference, image by image. The first that does not ends the search.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from headstart import progress
+from headstart.depth import Depth, block_ends, find_depth
+from headstart.finetune.kept import STAGE, Kept, OutOfTime, Wanted, keep
+from headstart.finetune.problem import Judgement
+from headstart.finetune.stage import Stage, Start
+from headstart.finetune.task import Task, Tuned, finish, frozen, tune
+
+_BLOCKS = (2, 5, 10)  # from the end, of networks with 16; the rest in proportion
+_OF = 16
+
+
+def find_best_depth(task: Task, model: Any, wanted: Wanted) -> Tuned:
+    """Fine-tune deeper and deeper as long as it helps and time is left.
+
+    Args:
+        task: What is to be fine-tuned.
+        model: The backbone.
+        wanted: The images and views to keep features of.
+    """
+    tried: list[dict[str, Any]] = []
+    best: tuple[Kept, Stage, Depth] | None = None
+    for depth in depths(model):
+        begin = time.monotonic()
+        try:
+            kept = keep(task.prefix, model, depth, wanted, task.limits.deadline)
+            start = Start(kept.cut, task.head)
+            if best is not None:
+                start = Start(kept.cut, best[1].head, best[1].suffix.weights)
+            stage = tune(task, kept, start, depth.name)
+        except OutOfTime:
+            progress.remark(STAGE, f"no time left to unfreeze from {depth.name}")
+            break
+        if not tried:
+            tried.append(_row("frozen", 0, stage.before))
+        good = stage.share > 0 and is_better(stage.after, stage.before, first=best is None)
+        tried.append(_row(depth.name, len(stage.moved), stage.after, time.monotonic() - begin))
+        if good:
+            best = kept, stage, depth
+        if not good or stage.record.stopped in ("interrupted", "time limit"):
+            break
+    name = "frozen" if best is None else best[2].name
+    table = [{**row, "kept": row["unfrozen from"] == name} for row in tried]
+    if best is None:
+        return frozen(task, {"stopped": "not better than frozen", "tried": table})
+    kept, stage, depth = best
+    return finish(task, kept, stage, {"depth": depth.name, **stage.details(), "tried": table})
+
+
+def depths(model: Any) -> list[Depth]:
+    """The depths that are tried, the shallowest first."""
+    ends = block_ends(model)
+    counts = [round(blocks * len(ends) / (_OF - 1)) for blocks in _BLOCKS]
+    counts = [count for count in dict.fromkeys(counts) if 0 < count <= len(ends)]
+    found = []
+    for count in counts:
+        after = ends[-count].layers_after - 1  # the pooling is none
+        depth = find_depth(model, after)
+        found.append(Depth(depth.learns[0], depth.learns, depth.places))
+    return found or [find_depth(model, "all")]
+
+
+def is_better(after: Judgement | None, before: Judgement | None, *, first: bool) -> bool:
+    """Whether validation says so beyond chance; the first step need only not be worse."""
+    if after is None or before is None:
+        return first  # nothing to judge by: one step is made, no more
+    gain = before.losses - after.losses
+    noise = gain.std() / max(1, len(gain)) ** 0.5
+    return first or bool(gain.mean() > noise)
+
+
+def _row(name: str, layers: int, judged: Judgement | None, seconds: float = 0.0) -> dict[str, Any]:
+    return {
+        "unfrozen from": name,
+        "layers moved": layers,
+        "validation loss": None if judged is None else round(judged.loss, 4),
+        "validation accuracy": None if judged is None else round(judged.accuracy, 4),
+        "seconds": round(seconds, 1),
+    }

@@ -1,0 +1,138 @@
+"""What fine-tuning reads: features at a cut, kept for all images and for views of those to learn.
+
+How much that will be is told before; where it would not fit, the cut moves, fewer views are kept,
+or the images go through the whole network anew in each epoch, and the run says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart import progress
+from headstart.cache import room
+from headstart.cut import Cut, cut_at
+from headstart.depth import Depth, cut_for, kept_bytes
+from headstart.errors import HeadstartError
+from headstart.features import PLAIN, Features, Views, extract
+from headstart.features.extraction import Source
+from headstart.finetune.inputs import ImageInputs, Inputs, KeptInputs
+from headstart.prefix import Prefix, cut_prefix
+
+Rows = npt.NDArray[np.int64]
+Parts = dict[str, list[Source]]
+STAGE = "fine-tune"
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A cut network with what enters its suffix.
+
+    Attributes:
+        cut: Where the network is split.
+        prefix: What lies before.
+        features: At the cut, of each part (train, validation, test); of the training part with its
+            views. Empty where images are decoded anew.
+        train: What is learned from.
+        validation: What is validated on.
+        size: Bytes on the disk, about.
+    """
+
+    cut: Cut
+    prefix: Prefix
+    features: dict[str, Features]
+    train: Inputs
+    validation: Inputs
+    size: int
+
+
+class OutOfTime(Exception):
+    """The time limit is over before all features at the cut are there."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The images by part, the resize mode, and which views of the training part."""
+
+    parts: Parts
+    resize: str
+    views: Views
+
+    @property
+    def records(self) -> int:
+        """How many records will be kept."""
+        images = sum(map(len, self.parts.values()))
+        return images + len(self.parts["train"]) * self.views.count
+
+    def with_views(self, count: int) -> Wanted:
+        """The same with fewer views of each image."""
+        return replace(self, views=replace(self.views, count=count) if count else PLAIN)
+
+
+def keep(whole: Prefix, model: Any, depth: Depth, wanted: Wanted, deadline: float) -> Kept:
+    """Make what is missing of the features that a depth needs.
+
+    Args:
+        whole: The frozen network.
+        model: The same as a Keras model.
+        depth: What is to learn.
+        wanted: Of which images, and which views.
+        deadline: `time.monotonic()` at which to stop.
+
+    Raises:
+        OutOfTime: The deadline came first; what was made stays kept.
+    """
+    cut, wanted = _fitting(model, depth, wanted)
+    point, place = cut.point, cut_prefix(whole, cut.point)
+    if cut.prefix.inputs[0].dtype == cut.suffix.inputs[0].dtype:  # before everything
+        decoded = [
+            ImageInputs(images, whole.identity.image_size, wanted.resize, augmentation)
+            for images, augmentation in (
+                (wanted.parts["train"], wanted.views.augmentation),
+                (wanted.parts["validation"], PLAIN.augmentation),
+            )
+        ]
+        return Kept(cut, place, {}, decoded[0], decoded[1], 0)
+    size = wanted.records * kept_bytes(point)
+    shape = " x ".join(map(str, place.shape))
+    progress.remark(
+        STAGE, f"features at {point.layer} ({shape}): {size / 1e6:,.0f} MB for {wanted.records:,}"
+    )
+    features = {}
+    for part, images in wanted.parts.items():
+        views = wanted.views if part == "train" else PLAIN
+        found = extract(images, place, resize=wanted.resize, deadline=deadline, views=views)
+        _check(found)
+        features[part] = found
+    inputs = {part: KeptInputs(found, place.shape) for part, found in features.items()}
+    return Kept(cut, place, features, inputs["train"], inputs["validation"], size)
+
+
+def _fitting(model: Any, depth: Depth, wanted: Wanted) -> tuple[Cut, Wanted]:
+    """A cut and as many views as there is room for."""
+    space, views = room(), wanted.views.count
+    for count in dict.fromkeys((views, views // 2, min(1, views), 0)):
+        fewer = wanted.with_views(count)
+        cut = cut_for(model, depth, space / max(1, fewer.records))
+        if cut is not None:
+            if count != views:
+                progress.remark(
+                    STAGE, f"room for {count} of {views} views of each image within the cache limit"
+                )
+            return cut, fewer
+    progress.remark(STAGE, "no room to keep features: images go through the whole network anew")
+    return replace(cut_at(model, depth.places[-1].layer), learns=depth.learns), wanted
+
+
+def _check(found: Features) -> None:
+    if found.unreached:
+        raise OutOfTime
+    if found.bad:
+        reason = next(iter(found.bad.values()))
+        raise HeadstartError(
+            f"{len(found.bad)} images that could be read a moment ago cannot be read any more: "
+            f"{reason}. Expected images that stay as they are while a run lasts. Run it again."
+        )

@@ -1,0 +1,174 @@
+"""The network that learns: the suffix of a cut with dropout and head behind it, as a Keras model.
+
+Batch norm of the backbone stays in inference mode and does not learn. Logits come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.cut import Cut
+from headstart.depth import block_ends
+from headstart.frameworks import load_keras
+from headstart.heads import Head
+from headstart.heads.head import Floats, softmax
+from headstart.suffix import read_weights, write_weights
+from headstart.tuning import Tuning
+
+_BATCH = 64  # images that are judged at once
+Arrays = dict[str, npt.NDArray[np.float32]]
+
+
+class Learner:
+    """Suffix and head, trained together.
+
+    Args:
+        cut: Where the backbone is split, and which of the layers behind it learn.
+        head: What the head starts from.
+        tuning: Optimiser, dropout and losses.
+        seed: Fixes the dropout.
+
+    Attributes:
+        learns: The layers of the suffix that have weights which learn.
+        stays: Those of the suffix that have weights which do not.
+    """
+
+    def __init__(self, cut: Cut, head: Head, tuning: Tuning, seed: int) -> None:
+        keras = load_keras()
+        self.cut, self.kind = cut, head.kind
+        self.learns, self.stays = freeze_but(cut.suffix, cut.learns)
+        given = cut.suffix.inputs[0]
+        inputs = keras.Input(given.shape[1:], dtype=given.dtype)
+        x = cut.suffix(inputs)
+        self._dense: list[Any] = []
+        for number, (_, bias) in enumerate(head.layers):
+            last = number == len(head.layers) - 1
+            if last:
+                x = keras.layers.Dropout(tuning.dropout, seed=seed, dtype="float32")(x)
+            activation = None if last else "relu"
+            dense = keras.layers.Dense(
+                len(bias), activation, dtype="float32", name=f"head_{number}"
+            )
+            x = dense(x)
+            self._dense.append(dense)
+        for dense, layer in zip(self._dense, head.layers, strict=True):
+            dense.set_weights(layer)
+        self._model = keras.Model(inputs, x)
+        self._optimizers = _compile(self._model, tuning, _groups(cut.suffix, self.learns))
+
+    def step(self, inputs: Any, targets: Floats, weights: Floats, learning_rate: float) -> float:
+        """Learn from one batch; gives its loss.
+
+        Args:
+            inputs: What the suffix takes, (n, ...).
+            targets: Probabilities wanted, (n, classes).
+            weights: Of each image in the loss, (n,).
+            learning_rate: Of this step.
+        """
+        for optimizer, factor in self._optimizers:
+            optimizer.learning_rate = learning_rate * factor
+        loss = self._model.train_on_batch(inputs, targets, sample_weight=weights)
+        return float(np.ravel(loss)[0])
+
+    def probabilities(self, inputs: Any) -> Floats:
+        """Class probabilities (n, classes) of at most 64 images."""
+        count = len(inputs)
+        if count < _BATCH:  # one shape, compiled once
+            padding = np.repeat(inputs[-1:], _BATCH - count, axis=0)
+            inputs = np.concatenate([inputs, padding])
+        return softmax(np.asarray(self._model.predict_on_batch(inputs), np.float32)[:count])
+
+    def weights(self) -> Arrays:
+        """Everything that may have changed: suffix and head, by name."""
+        return read_weights(self.cut.suffix) | {
+            f"{dense.name}/{number}": np.array(value, np.float32)
+            for dense in self._dense
+            for number, value in enumerate(dense.get_weights())
+        }
+
+    def set_weights(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Go to weights that `weights` gave."""
+        write_weights(self.cut.suffix, weights)
+        for dense in self._dense:
+            dense.set_weights([weights[f"{dense.name}/0"], weights[f"{dense.name}/1"]])
+
+    def head(self) -> Head:
+        """The head as it is now."""
+        layers = [tuple(np.array(one, np.float32) for one in d.get_weights()) for d in self._dense]
+        return Head(self.kind, tuple((weights, bias) for weights, bias in layers))
+
+    def state(self) -> list[npt.NDArray[Any]]:
+        """All that the next step depends on: weights, optimiser, and the dropout's random state."""
+        return [np.asarray(value) for value in self._variables()]
+
+    def set_state(self, values: Sequence[npt.NDArray[Any]]) -> None:
+        """Go to a state that `state` gave."""
+        for variable, value in zip(self._variables(), values, strict=True):
+            variable.assign(value)
+
+    def _variables(self) -> list[Any]:
+        return [*self._model.variables, *self._model.optimizer.variables]
+
+
+BATCH = _BATCH
+
+
+def freeze_but(model: Any, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Let the layers with these names learn, and no other; batch norm never does.
+
+    Returns:
+        The names of the layers that learn, and of those that do not, of all that have weights.
+    """
+    norm = load_keras().layers.BatchNormalization
+    model.trainable = True  # a frozen parent would freeze all inside
+    learns: list[str] = []
+    stays: list[str] = []
+    for layer in model.layers:
+        layer.trainable = layer.name in names and not isinstance(layer, norm)
+        if layer.weights:
+            (learns if layer.trainable_weights else stays).append(layer.name)
+    return tuple(learns), tuple(stays)
+
+
+def _groups(suffix: Any, learns: Sequence[str]) -> dict[str, int]:
+    """How many blocks lie between each layer and the output."""
+    ends = [end.layers_after for end in block_ends(suffix)]
+    names = [layer.name for layer in suffix.layers]
+    return {name: sum(len(names) - names.index(name) > after for after in ends) for name in learns}
+
+
+def _compile(model: Any, tuning: Tuning, groups: dict[str, int]) -> list[tuple[Any, float]]:
+    """Compile the model; gives its optimisers, each with its factor on the learning rate."""
+    keras = load_keras()
+    if tuning.layer_decay == 1 or not groups or max(groups.values()) == 0:
+        optimizer = _optimizer(tuning)
+        parts = [(optimizer, 1.0)]
+    else:
+        by_depth = {depth: _optimizer(tuning) for depth in range(max(groups.values()) + 1)}
+
+        def choose(variable: Any) -> Any:
+            return by_depth[groups.get(variable.path.split("/")[0], 0)]
+
+        optimizer = keras.optimizers.MultiOptimizer(choose)
+        parts = [(one, tuning.layer_decay**depth) for depth, one in by_depth.items()]
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=tuning.label_smoothing
+    )
+    model.compile(optimizer, loss, jit_compile=False)
+    optimizer.build(model.trainable_variables)
+    return parts
+
+
+def _optimizer(tuning: Tuning) -> Any:
+    optimizers = load_keras().optimizers
+    if tuning.optimizer == "adam":
+        return optimizers.Adam(1e-3, global_clipnorm=tuning.clip_norm)
+    made = optimizers.AdamW(
+        1e-3, weight_decay=tuning.weight_decay, global_clipnorm=tuning.clip_norm
+    )
+    made.exclude_from_weight_decay(var_names=["bias"])
+    return made

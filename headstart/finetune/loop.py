@@ -1,0 +1,189 @@
+"""Epoch after epoch: schedule, early stopping, the best epoch, and where to go on after a kill."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from headstart import progress
+from headstart.finetune.checkpoint import Checkpoint
+from headstart.finetune.inputs import batches, mix
+from headstart.finetune.learner import Arrays, Learner
+from headstart.finetune.problem import Judgement, Problem, judge
+from headstart.tuning import Tuning
+
+STAGE = "fine-tune"
+_RETRIES = 3
+_LOWER = 0.25  # factor on a learning rate that was too high
+_TOO_HIGH = 2.0  # times the loss before training: the learning rate is too high
+
+
+class Diverged(Exception):
+    """The loss is not finite, or far above where it began."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop besides the last epoch: at a time, or where somebody asks for it."""
+
+    deadline: float = math.inf
+    asked: Callable[[], bool] = lambda: False
+
+
+@dataclass
+class Record:
+    """Where a training stands; JSON values.
+
+    Attributes:
+        epochs: How many are planned.
+        learning_rate: The highest one, lowered where it was too high.
+        retries: How often that was.
+        history: `train_loss`, `validation_loss`, `validation_accuracy` and `seconds` of each epoch.
+        best_epoch: From 1; 0 is the start.
+        stopped: Why it ended: `epochs`, `patience`, `time limit`, `interrupted`, `diverged`; ""
+            while it runs.
+    """
+
+    epochs: int
+    learning_rate: float
+    retries: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    stopped: str = ""
+
+    def is_better(self) -> bool:
+        """Whether the last epoch is the best so far; the last one where nothing is validated."""
+        losses = [one["validation_loss"] for one in self.history if "validation_loss" in one]
+        return not losses or losses[-1] == min(losses)
+
+
+class Training:
+    """One stage of fine-tuning; `run` trains, from where a checkpoint stands if there is one."""
+
+    def __init__(
+        self, learner: Learner, problem: Problem, tuning: Tuning, checkpoint: Checkpoint
+    ) -> None:
+        self.learner, self.problem, self.tuning = learner, problem, tuning
+        self.checkpoint = checkpoint
+        self.validated = len(problem.validation.labels) > 0
+        self.start = learner.weights()
+        self.best: Arrays = self.start
+        self.steps = -(-len(problem.train.labels) // tuning.batch_size)  # of an epoch
+
+    def run(self, epochs: int, learning_rate: float, limits: Limits) -> Record:
+        """Train, and leave the learner at its last weights and `best` at the best ones."""
+        begin = self.learner.state()
+        record = self._resumed() or Record(epochs, learning_rate)
+        start_loss = self._start_loss()
+        with progress.stage(STAGE, record.epochs * self.steps) as stage:
+            stage.advance(len(record.history) * self.steps)
+            while not record.stopped:
+                try:
+                    self._epoch(record, limits, stage)
+                    self._check(record, start_loss)
+                except Diverged as reason:
+                    record = self._lower(record, begin, str(reason))
+                self.checkpoint.write(asdict(record), self.learner.state(), self.best)
+        return record
+
+    def _resumed(self) -> Record | None:
+        saved = self.checkpoint.read()
+        if saved is None:
+            return None
+        try:
+            record = Record(**saved.record)
+            self.learner.set_state(saved.state)
+        except (TypeError, ValueError):
+            return None
+        self.best = saved.best
+        if record.stopped in ("interrupted", "time limit"):
+            record.stopped = ""
+        if record.history:
+            progress.remark(STAGE, f"going on after epoch {len(record.history)}")
+        return record
+
+    def _start_loss(self) -> float:
+        """The loss of chance, or of the start where that is higher."""
+        return math.log(self.problem.num_classes)
+
+    def _epoch(self, record: Record, limits: Limits, stage: progress.Stage) -> None:
+        problem, tuning = self.problem, self.tuning
+        number = len(record.history) + 1
+        generator = np.random.default_rng([problem.seed, number])
+        count = len(problem.train.labels)
+        order = generator.permutation(count)
+        views = problem.train.inputs.draw(count, number, generator)
+        total, begin = 0.0, time.monotonic()
+        step = (number - 1) * self.steps
+        for part, inputs in batches(problem.train.inputs, order, views, tuning.batch_size):
+            rows = order[part]
+            given = inputs, problem.targets(problem.train.labels[rows])
+            if tuning.mixup:
+                given = mix(*given, tuning.mixup, generator)
+            rate = rate_at(step, record.epochs * self.steps, tuning) * record.learning_rate
+            loss = self.learner.step(*given, problem.train.weights[rows], rate)
+            if not math.isfinite(loss):
+                raise Diverged("the loss is not a number")
+            total, step = total + loss * len(rows), step + 1
+            stage.advance()
+            record.stopped = _stop(limits)
+            if record.stopped:
+                return
+        figures = {"train_loss": total / count, "seconds": time.monotonic() - begin}
+        if self.validated:
+            figures |= _figures(judge(self.learner, problem.validation, tuning.label_smoothing))
+        self._note(record, figures)
+
+    def _note(self, record: Record, figures: dict[str, float]) -> None:
+        record.history.append(figures)
+        number = len(record.history)
+        if record.is_better():
+            record.best_epoch, self.best = number, self.learner.weights()
+        if number >= record.epochs:
+            record.stopped = "epochs"
+        elif self.validated and number - record.best_epoch >= self.tuning.patience:
+            record.stopped = "patience"
+
+    def _check(self, record: Record, start_loss: float) -> None:
+        if record.history and record.history[-1]["train_loss"] > _TOO_HIGH * start_loss:
+            raise Diverged(f"the loss rose to {record.history[-1]['train_loss']:.2f}")
+
+    def _lower(self, record: Record, begin: list[Any], reason: str) -> Record:
+        """Begin anew with a lower learning rate, or give up at the start."""
+        self.learner.set_state(begin)
+        self.best = self.start
+        rate = record.learning_rate * _LOWER
+        if record.retries == _RETRIES:
+            progress.remark(STAGE, f"{reason}; the head on frozen features is kept")
+            return replace(record, history=[], best_epoch=0, stopped="diverged")
+        progress.remark(
+            STAGE,
+            f"{reason} with the learning rate {record.learning_rate:.2g}: it was too high; "
+            f"beginning anew with {rate:.2g}",
+        )
+        return Record(record.epochs, rate, record.retries + 1)
+
+
+def rate_at(step: int, steps: int, tuning: Tuning) -> float:
+    """The learning rate of a step (from 0) as a part of the highest: warm-up, then the schedule."""
+    warm = tuning.warmup * steps
+    if step < warm:
+        return (step + 1) / (warm + 1)
+    if tuning.schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1.0, steps - warm)))
+
+
+def _figures(one: Judgement) -> dict[str, float]:
+    return {"validation_loss": one.loss, "validation_accuracy": one.accuracy}
+
+
+def _stop(limits: Limits) -> str:
+    if limits.asked():
+        return "interrupted"
+    return "time limit" if time.monotonic() >= limits.deadline else ""

@@ -1,0 +1,47 @@
+"""Fine-tuning as `fit` asks for it: images and a fitted head in, trained network and head out."""
+
+from __future__ import annotations
+
+import time
+
+from headstart import progress
+from headstart.augment import Augmentation
+from headstart.depth import find_depth
+from headstart.features import PLAIN, Views
+from headstart.finetune.auto import find_best_depth
+from headstart.finetune.kept import STAGE, OutOfTime, Wanted, keep
+from headstart.finetune.stage import Start
+from headstart.finetune.task import Task, Tuned, finish, frozen, tune
+from headstart.recipe import Recipe
+
+
+def fine_tune(task: Task) -> Tuned:
+    """Train the part of the network that the recipe unfreezes.
+
+    Raises:
+        HeadstartError: A depth that does not exist, no room to keep features, or a layer that
+            learned and should not have, or the other way round.
+    """
+    backbone = task.prefix.backbone
+    assert backbone is not None
+    model = backbone.build(task.prefix.identity.image_size)
+    wanted = Wanted(task.images, task.recipe.resize, _views(task.recipe))
+    if task.recipe.unfreeze == "auto":
+        return find_best_depth(task, model, wanted)
+    depth = find_depth(model, task.recipe.unfreeze)
+    start = time.monotonic()
+    try:
+        kept = keep(task.prefix, model, depth, wanted, task.limits.deadline)
+        stage = tune(task, kept, Start(kept.cut, task.head), depth.name)
+    except OutOfTime:
+        progress.remark(STAGE, "the time limit leaves no time to fine-tune; all stays frozen")
+        return frozen(task, {"stopped": "time limit"})
+    details = {"depth": depth.name, **stage.details(), "seconds": time.monotonic() - start}
+    return finish(task, kept, stage, details)
+
+
+def _views(recipe: Recipe) -> Views:
+    preset = "light" if recipe.augment == "auto" else recipe.augment
+    if preset == "none":
+        return PLAIN
+    return Views(Augmentation(preset, recipe.flip), recipe.kept_views)

@@ -1,0 +1,175 @@
+"""One fine-tuning from start to end: train, prove, interpolate, keep the best on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.cut import Cut
+from headstart.finetune.checkpoint import Checkpoint
+from headstart.finetune.learner import Arrays, Learner
+from headstart.finetune.loop import Limits, Record, Training
+from headstart.finetune.problem import Judgement, Problem, judge
+from headstart.finetune.proof import prove
+from headstart.heads import Head
+from headstart.suffix import Suffix
+from headstart.tuning import Tuning
+
+SHARES = (0.25, 0.5, 0.75, 1.0)  # of the way from the start to the end
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a stage begins from: the cut, a head, and weights where an earlier stage gave some."""
+
+    cut: Cut
+    head: Head
+    weights: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What a stage gives.
+
+    Attributes:
+        suffix: The trained part as it is best on validation.
+        head: The head that belongs to it.
+        share: How far it lies from the start (0) to the best epoch (1).
+        before: Judged on validation before training, None where there is no validation part.
+        after: Judged with what is kept.
+        record: Epochs, learning rate, history.
+        moved: Names of the layers that learned.
+        frozen: Names of those that have weights and did not.
+    """
+
+    suffix: Suffix
+    head: Head
+    share: float
+    before: Judgement | None
+    after: Judgement | None
+    record: Record
+    moved: tuple[str, ...]
+    frozen: tuple[str, ...]
+
+    def details(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {
+            "cut": self.suffix.layer,
+            "epochs": len(self.record.history),
+            "planned_epochs": self.record.epochs,
+            "best_epoch": self.record.best_epoch,
+            "stopped": self.record.stopped,
+            "learning_rate": self.record.learning_rate,
+            "retries": self.record.retries,
+            "share": self.share,
+            "before": _figures(self.before),
+            "after": _figures(self.after),
+            "history": self.record.history,
+            "moved": list(self.moved),
+            "frozen": list(self.frozen),
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a stage trains, how fast, and until when."""
+
+    epochs: int
+    learning_rate: float
+    limits: Limits
+
+
+def run_stage(
+    start: Start, problem: Problem, tuning: Tuning, plan: Plan, checkpoint: Checkpoint
+) -> Stage:
+    """Fine-tune behind a cut.
+
+    Raises:
+        HeadstartError: A layer that was frozen has changed, or one that was to learn has not.
+    """
+    learner = make_learner(start, tuning, problem.seed)
+    before = _judged(learner, problem, tuning)
+    training = Training(learner, problem, tuning, checkpoint)
+    record = training.run(plan.epochs, plan.learning_rate, plan.limits)
+    names = [*learner.learns, *(name.split("/")[0] for name in training.start if _is_head(name))]
+    if record.history:
+        proof = prove(training.start, learner.weights(), names)
+        moved, frozen = proof.moved, proof.frozen
+    else:
+        moved, frozen = (), tuple(dict.fromkeys((*learner.learns, *learner.stays)))
+    share, after = _choose(learner, training, problem, tuning, before)
+    return Stage(
+        suffix=_suffix(start.cut, learner),
+        head=learner.head(),
+        share=share,
+        before=before,
+        after=after,
+        record=record,
+        moved=tuple(name for name in moved if not _is_head(name)),
+        frozen=frozen,
+    )
+
+
+def make_learner(start: Start, tuning: Tuning, seed: int) -> Learner:
+    """The network of a stage, before it has learned."""
+    learner = Learner(start.cut, start.head, tuning, seed)
+    if start.weights:
+        learner.set_weights({**learner.weights(), **start.weights})
+    return learner
+
+
+def _is_head(name: str) -> bool:
+    return name.startswith("head_")
+
+
+def _judged(learner: Learner, problem: Problem, tuning: Tuning) -> Judgement | None:
+    if not len(problem.validation.labels):
+        return None
+    return judge(learner, problem.validation, tuning.label_smoothing)
+
+
+def _choose(
+    learner: Learner,
+    training: Training,
+    problem: Problem,
+    tuning: Tuning,
+    before: Judgement | None,
+) -> tuple[float, Judgement | None]:
+    """Leave the learner at the best place between start and best epoch; how far that is."""
+    found: list[tuple[float, Judgement]] = [] if before is None else [(0.0, before)]
+    shares = SHARES if tuning.interpolate and before is not None else SHARES[-1:]
+    for share in shares:
+        learner.set_weights(between(training.start, training.best, share))
+        judged = _judged(learner, problem, tuning)
+        if judged is None:
+            return share, None
+        found.append((share, judged))
+    share, judged = max(found, key=lambda one: (*one[1].rank, one[0]))
+    learner.set_weights(between(training.start, training.best, share))
+    return share, judged
+
+
+def between(start: Arrays, end: Arrays, share: float) -> Arrays:
+    """Weights on the way from `start` (0) to `end` (1), float32; exact at both ends."""
+    if share in (0.0, 1.0):
+        return end if share else start
+    part = np.float32(share)
+    return {name: value + part * (end[name] - value) for name, value in start.items()}
+
+
+def _suffix(cut: Cut, learner: Learner) -> Suffix:
+    weights = {name: one for name, one in learner.weights().items() if not _is_head(name)}
+    shape = tuple(int(side or 0) for side in cut.point.shape)
+    whole = cut.suffix.inputs[0].dtype == "uint8"
+    width = int(cut.suffix.output_shape[-1])
+    return Suffix(cut.point.layer, shape, width, weights, whole, cut=cut)
+
+
+def _figures(one: Judgement | None) -> dict[str, float] | None:
+    if one is None:
+        return None
+    return {"loss": one.loss, "log_loss": one.log_loss, "accuracy": one.accuracy}

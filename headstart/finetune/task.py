@@ -1,0 +1,159 @@
+"""What is to be fine-tuned, one stage of it, and what comes out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart import progress
+from headstart.engine import to_half
+from headstart.features import Features, extract
+from headstart.features.extraction import Source
+from headstart.finetune.checkpoint import Checkpoint
+from headstart.finetune.kept import STAGE, Kept, OutOfTime
+from headstart.finetune.loop import Limits
+from headstart.finetune.problem import Examples, Problem
+from headstart.finetune.rate import choose_rate, epochs_in_time, plan_epochs
+from headstart.finetune.stage import Plan, Stage, Start, run_stage
+from headstart.heads import Head
+from headstart.heads.data import row_weights
+from headstart.locations import cache_root
+from headstart.prefix import Prefix, tuned_prefix
+from headstart.recipe import Recipe
+
+Rows = npt.NDArray[np.int64]
+_FORMAT = 1  # raise it when the same run would train otherwise
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is to be fine-tuned, and on what.
+
+    Attributes:
+        images: Of each part (train, validation, test), in the order of its labels.
+        labels: Of the same parts, (n,).
+        digests: SHA-256 of the images of the same parts.
+        num_classes: How many classes there are.
+        prefix: The frozen network, whole.
+        head: Fitted on its features.
+        class_weight: `balanced` or `none`.
+        recipe: Every choice; `unfreeze` is not 0.
+        limits: When to stop.
+    """
+
+    images: dict[str, list[Source]]
+    labels: dict[str, Rows]
+    digests: dict[str, list[bytes]]
+    num_classes: int
+    prefix: Prefix
+    head: Head
+    class_weight: str
+    recipe: Recipe
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints of this very run are."""
+        recipe = self.recipe.to_dict()
+        said = [_FORMAT, recipe, asdict(self.prefix.identity), _versions(), self.class_weight]
+        total = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+        for part in ("train", "validation"):
+            total.update(part.encode() + self.labels[part].tobytes())
+            total.update(b"".join(self.digests[part]))
+        for _, array in sorted(self.head.arrays().items()):
+            total.update(array.tobytes())
+        return cache_root() / "runs" / total.hexdigest()[:32]
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What fine-tuning gives.
+
+    Attributes:
+        prefix: The whole network, trained part included.
+        head: The head that belongs to it.
+        unfreeze: What was unfrozen in the end; 0 where the frozen network is kept.
+        details: What happened, as JSON values.
+        kept: Features at the cut, by part.
+    """
+
+    prefix: Prefix
+    head: Head
+    unfreeze: int | str
+    details: dict[str, Any]
+    kept: Kept | None = None
+
+    def features(self, part: str, task: Task) -> npt.NDArray[np.float16]:
+        """Features of the trained network for a part, float16 (n, features)."""
+        suffix, kept = self.prefix.suffix, self.kept
+        images = task.images[part]
+        if suffix is None or kept is None or not kept.features:
+            found = extract(images, self.prefix, resize=task.recipe.resize)
+            return found.matrix(np.arange(len(images)))
+        identity = self.prefix.identity
+        engine = suffix.open(identity.engine, identity.precision)
+        result = np.empty((len(images), suffix.width), np.float16)
+        boundary = _one_by_one(kept.features[part], kept.prefix.shape)
+        for row, vector in enumerate(engine.stream(boundary)):
+            result[row] = to_half(vector)
+        return result
+
+
+def _one_by_one(features: Features, shape: Sequence[int]) -> Iterator[npt.NDArray[np.float16]]:
+    rows = np.arange(len(features.digests))
+    for start in range(0, len(rows), 64):
+        yield from features.matrix(rows[start : start + 64]).reshape(-1, *shape)
+
+
+def frozen(task: Task, details: dict[str, Any]) -> Tuned:
+    """The network and head as they were, and why."""
+    return Tuned(task.prefix, task.head, 0, details)
+
+
+def finish(task: Task, kept: Kept, stage: Stage, details: dict[str, Any]) -> Tuned:
+    """Put the trained part behind the frozen one, or go back where that is better."""
+    details["kept_bytes"] = kept.size
+    details["views"] = 0 if not kept.features else kept.features["train"].views.count
+    if stage.share == 0:
+        progress.remark(STAGE, "not better on validation than frozen features, which are kept")
+        return Tuned(task.prefix, task.head, 0, details)
+    prefix = tuned_prefix(kept.prefix, stage.suffix)
+    return Tuned(prefix, stage.head, details["depth"], details, kept)
+
+
+def tune(task: Task, kept: Kept, start: Start, name: str) -> Stage:
+    """Run one stage on kept inputs.
+
+    Raises:
+        OutOfTime: Not one epoch fits into the time that is left.
+    """
+    counts = np.bincount(task.labels["train"], minlength=task.num_classes)
+    parts = {
+        part: Examples(
+            inputs, task.labels[part], row_weights(task.labels[part], counts, task.class_weight)
+        )
+        for part, inputs in (("train", kept.train), ("validation", kept.validation))
+    }
+    problem = Problem(parts["train"], parts["validation"], task.num_classes, task.recipe.seed)
+    checkpoint = Checkpoint(task.folder / f"{name}.safetensors")
+    tuning = task.recipe.tuning
+    epochs = plan_epochs(len(problem.train.labels), tuning)
+    if checkpoint.read() is None:
+        epochs = min(epochs, epochs_in_time(start, problem, tuning, task.limits.deadline))
+    if not epochs:
+        raise OutOfTime
+    plan = Plan(epochs, choose_rate(start, problem, tuning), task.limits)
+    return run_stage(start, problem, tuning, plan, checkpoint)
+
+
+def _versions() -> list[str]:
+    names = ("keras", "tensorflow", "numpy")
+    return [f"{name} {metadata.version(name)}" for name in names]
