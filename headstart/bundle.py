@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from headstart import atomic
-from headstart.classifier import Classifier
+from headstart.classifier import Classifier, PixelChoices
 from headstart.conversion import file_digest
 from headstart.errors import HeadstartError
 from headstart.heads import head_from_arrays
@@ -140,7 +140,7 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
         "format": FORMAT,
         "class_names": list(classifier.class_names),
         "image_size": list(classifier.image_size),
-        "resize": classifier.resize,
+        **asdict(classifier.pixels),
         "features": classifier.prefix.width,
         "head": classifier.head.kind,
         "prefix": asdict(identity),
@@ -237,7 +237,8 @@ def load(path: str | os.PathLike[str]) -> Classifier:
         if not isinstance(width, int):
             raise TypeError(f"features is {width!r}")
         prefix = Prefix(identity, (width,), folder=folder, suffix=_read_suffix(folder, about))
-        return Classifier(about["class_names"], prefix, head, about["resize"])
+        pixels = PixelChoices(about["resize"], about.get("views", 1), about.get("flip", True))
+        return Classifier(about["class_names"], prefix, head, pixels)
     except HeadstartError:
         raise
     except (LookupError, TypeError, ValueError, OSError, SafetensorError) as error:

@@ -2,11 +2,12 @@
 
 An image goes the way it went in training: the same decoder, the same engine in the same precision,
 features rounded to float16 as they are kept, then the head. So a prediction equals what was
-evaluated.
+evaluated. Where several views of an image are asked for, their probabilities are averaged.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections import deque
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from headstart.augment import prediction_views
 from headstart.engine import Engine, to_half
 from headstart.errors import HeadstartError
 from headstart.heads import Head
@@ -62,6 +64,19 @@ class Unreadable:
     reason: str
 
 
+@dataclass(frozen=True)
+class PixelChoices:
+    """How an image becomes what the network sees.
+
+    `resize` is `squash`, `crop` or `pad`; a prediction is averaged over `views` views of an image,
+    among them mirror images where `flip` says that these show the same.
+    """
+
+    resize: str = "squash"
+    views: int = 1
+    flip: bool = True
+
+
 class Classifier:
     """Head and frozen prefix together; made by `headstart.fit` and `headstart.load`.
 
@@ -69,10 +84,12 @@ class Classifier:
         class_names: The classes, in the order of `predict_proba`'s columns.
         prefix: The frozen network.
         head: The classifier put on its features.
-        resize: How an image is brought to `image_size`: `squash`, `crop` or `pad`.
+        pixels: How an image becomes what the network sees.
     """
 
-    def __init__(self, class_names: Sequence[str], prefix: Prefix, head: Head, resize: str) -> None:
+    def __init__(
+        self, class_names: Sequence[str], prefix: Prefix, head: Head, pixels: PixelChoices
+    ) -> None:
         if head.width != prefix.width or head.num_classes != len(class_names):
             raise HeadstartError(
                 f"The head does not fit. Expected {prefix.width} features and {len(class_names)} "
@@ -80,9 +97,14 @@ class Classifier:
                 "same bundle."
             )
         self.class_names = tuple(class_names)
-        self.prefix, self.head, self.resize = prefix, head, resize
+        self.prefix, self.head, self.pixels = prefix, head, pixels
         self._engine: Engine | None = None
         self._opening = threading.Lock()
+
+    @property
+    def resize(self) -> str:
+        """How an image is brought to `image_size`: `squash`, `crop` or `pad`."""
+        return self.pixels.resize
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -106,7 +128,7 @@ class Classifier:
         Raises:
             BadImage: An image cannot be decoded; the text names it.
         """
-        answers = [one for one in self._finish(self._all(images)) if isinstance(one, Prediction)]
+        answers = [one for one in self._finish(self._all(images, self.pixels.views)) if isinstance(one, Prediction)]
         return answers[0] if _is_one(images) else answers
 
     def predict_proba(self, images: ImageInput | Sequence[ImageInput]) -> Vectors:
@@ -115,7 +137,10 @@ class Classifier:
         Raises:
             BadImage: An image cannot be decoded; the text names it.
         """
-        return self.head.probabilities(self.embed(images))
+        rows = [vectors for _, vectors in self._all(images, self.pixels.views)]
+        if not rows:
+            return np.empty((0, len(self.class_names)), np.float32)
+        return self._probabilities(np.stack(rows))
 
     def embed(self, images: ImageInput | Sequence[ImageInput]) -> Vectors:
         """The features that the frozen network gives, float32 (n, features).
@@ -123,7 +148,7 @@ class Classifier:
         Raises:
             BadImage: An image cannot be decoded; the text names it.
         """
-        rows = [vector for _, vector in self._all(images)]
+        rows = [vectors[0] for _, vectors in self._all(images, 1)]
         return np.stack(rows) if rows else np.empty((0, self.prefix.width), np.float32)
 
     def predict_files(
@@ -134,17 +159,19 @@ class Classifier:
         A broken file does not stop the others.
         """
         block: list[tuple[ImageInput, Vectors | BadImage]] = []
-        for pair in self._stream(_several(paths)):
+        for pair in self._stream(_several(paths), self.pixels.views):
             block.append(pair)
             if len(block) == _BATCH:
                 yield from self._finish(block)
                 block = []
         yield from self._finish(block)
 
-    def _all(self, images: ImageInput | Sequence[ImageInput]) -> list[tuple[ImageInput, Vectors]]:
-        """Each image with its features; the first bad one is an error that names it."""
+    def _all(
+        self, images: ImageInput | Sequence[ImageInput], views: int
+    ) -> list[tuple[ImageInput, Vectors]]:
+        """Each image with its views' features; the first bad one is an error that names it."""
         found: list[tuple[ImageInput, Vectors]] = []
-        for number, (image, result) in enumerate(self._stream(_several(images)), start=1):
+        for number, (image, result) in enumerate(self._stream(_several(images), views), start=1):
             if isinstance(result, BadImage):
                 named = _is_one(images) or isinstance(image, str | os.PathLike)
                 raise result if named else BadImage(f"image {number}: {result}") from result
@@ -155,13 +182,22 @@ class Classifier:
         self, block: Sequence[tuple[ImageInput, Vectors | BadImage]]
     ) -> Iterator[Prediction | Unreadable]:
         vectors = [result for _, result in block if not isinstance(result, BadImage)]
-        rows = iter(self.head.probabilities(np.stack(vectors)) if vectors else ())
+        rows = iter(self._probabilities(np.stack(vectors)) if vectors else ())
         for image, result in block:
             source = os.fspath(image) if isinstance(image, str | os.PathLike) else ""
             if isinstance(result, BadImage):
                 yield Unreadable(source, str(result))
             else:
                 yield self._prediction(next(rows), source)
+
+    def _probabilities(self, vectors: Vectors) -> Vectors:
+        """Mean over the views: features (n, views, width) -> (n, classes)."""
+        count, views, width = vectors.shape
+        each = self.head.probabilities(vectors.reshape(count * views, width))
+        if views == 1:
+            return each
+        mean: Vectors = each.reshape(count, views, -1).mean(axis=1)
+        return mean
 
     def _prediction(self, row: Vectors, source: str) -> Prediction:
         order = np.argsort(-row, kind="stable")
@@ -170,17 +206,18 @@ class Classifier:
         return Prediction(self.class_names[best], float(row[best]), ranked, source)
 
     def _stream(
-        self, images: Iterable[ImageInput]
+        self, images: Iterable[ImageInput], views: int
     ) -> Iterator[tuple[ImageInput, Vectors | BadImage]]:
-        """Each image with its features, or with what is wrong with it, in order."""
+        """Each image with its features (views, width), or with what is wrong with it, in order."""
+        decode_views = functools.partial(self._decode, views=views)
         given: deque[tuple[ImageInput, BadImage | None]] = deque()  # not answered yet
         with (
-            closing(map_in_order(self._decode, images)) as decoded,
+            closing(map_in_order(decode_views, images)) as decoded,
             closing(self._opened().stream(_good(decoded, given))) as vectors,
         ):
-            for vector in vectors:
+            for several in _in_groups(vectors, views):
                 yield from _take_bad(given)
-                yield given.popleft()[0], to_half(vector).astype(np.float32)
+                yield given.popleft()[0], several
             yield from _take_bad(given)
 
     def _opened(self) -> Engine:
@@ -189,15 +226,18 @@ class Classifier:
                 self._engine = self.prefix.open()
             return self._engine
 
-    def _decode(self, image: ImageInput) -> tuple[ImageInput, Pixels | BadImage]:
+    def _decode(
+        self, image: ImageInput, *, views: int
+    ) -> tuple[ImageInput, list[Pixels] | BadImage]:
         try:
-            return image, _pixels(image, self.image_size, self.resize)
+            plain = _pixels(image, self.image_size, self.resize)
+            return image, prediction_views(plain, views, self.pixels.flip)
         except BadImage as error:
             return image, error
 
 
 def _good(
-    decoded: Iterable[tuple[ImageInput, Pixels | BadImage]],
+    decoded: Iterable[tuple[ImageInput, list[Pixels] | BadImage]],
     given: deque[tuple[ImageInput, BadImage | None]],
 ) -> Iterator[Pixels]:
     for image, result in decoded:
@@ -205,7 +245,17 @@ def _good(
             given.append((image, result))
         else:
             given.append((image, None))
-            yield result
+            yield from result
+
+
+def _in_groups(vectors: Iterable[Vectors], size: int) -> Iterator[Vectors]:
+    """Every `size` vectors as one array (size, width), rounded as they are kept."""
+    group: list[Vectors] = []
+    for vector in vectors:
+        group.append(to_half(vector).astype(np.float32))
+        if len(group) == size:
+            yield np.stack(group)
+            group = []
 
 
 def _take_bad(

@@ -63,6 +63,8 @@ def fit(data: Data, options: FitOptions) -> None:
 
         print(run_summary(run))
         print(next_commands(run))
+    if run.interrupted:  # by Ctrl-C; the same command goes on
+        raise SystemExit(console.INTERRUPTED)
 
 
 @app.command()

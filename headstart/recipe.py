@@ -105,7 +105,8 @@ class Recipe:
                 )
 
     def _check_numbers(self) -> None:
-        for name, least, most in (("kept_views", 1, 1000), ("views", 1, MOST_VIEWS)):
+        most_views = MOST_VIEWS if self.flip else MOST_VIEWS // 2
+        for name, least, most in (("kept_views", 1, 1000), ("views", 1, most_views)):
             if not _is_whole(getattr(self, name), least, most):
                 raise HeadstartError(
                     f"{name} cannot be {getattr(self, name)!r}. Expected a whole number from "

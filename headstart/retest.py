@@ -94,7 +94,10 @@ def evaluate_bundle(path: str | os.PathLike[str], source: str | os.PathLike[str]
         [classifier.class_names.index(name) for name in dataset.class_names], np.int64
     )
     labels: npt.NDArray[np.int64] = columns[dataset.labels[rows]]
-    probabilities = classifier.head.probabilities(features.matrix(np.arange(len(labels))))
+    if classifier.pixels.views > 1:
+        probabilities = classifier.predict_proba([dataset.paths[row] for row in rows])
+    else:
+        probabilities = classifier.head.probabilities(features.matrix(np.arange(len(labels))))
     seen = bundle.was_seen(Path(path), features.digests)
 
     def on(rows: npt.NDArray[np.bool_]) -> Evaluation:

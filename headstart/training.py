@@ -19,7 +19,7 @@ import numpy.typing as npt
 from headstart import bundle, progress
 from headstart.backbones import load_backbone
 from headstart.card import model_card
-from headstart.classifier import Classifier
+from headstart.classifier import Classifier, PixelChoices
 from headstart.dataset import Dataset
 from headstart.engine import choose_engine, resolve_precision
 from headstart.errors import HeadstartError
@@ -162,9 +162,11 @@ def _finish(state: _State, watch: Stopwatch, out: str | os.PathLike[str] | None)
     prepared, tuned = state.prepared, state.tuned
     dataset, split = prepared.dataset, prepared.split
     head = state.fitted.head if tuned is None else tuned.head
-    classifier = Classifier(dataset.class_names, state.prefix, head, state.recipe.resize)
+    recipe = state.recipe
+    pixels = PixelChoices(recipe.resize, recipe.views, recipe.flip)
+    classifier = Classifier(dataset.class_names, state.prefix, head, pixels)
     with watch.stage("evaluate"), progress.stage("evaluate"):
-        probabilities = {part: head.probabilities(state.features(part)) for part in prepared.parts}
+        probabilities = {part: _answers(state, classifier, part) for part in prepared.parts}
         train_labels = dataset.labels[split.train]
         evaluations = {
             part: evaluate(
@@ -180,7 +182,7 @@ def _finish(state: _State, watch: Stopwatch, out: str | os.PathLike[str] | None)
         evaluation=evaluations["test"],
         validation=evaluations["validation"],
         train=evaluations["train"],
-        recipe=state.recipe,
+        recipe=recipe,
         head=state.fitted.details,
         fine_tuning=None if tuned is None else tuned.details,
         files={part: _listed(dataset, rows) for part, rows in prepared.parts.items()},
@@ -198,6 +200,14 @@ def _finish(state: _State, watch: Stopwatch, out: str | os.PathLike[str] | None)
     if state.task is not None and not run.interrupted:
         shutil.rmtree(state.task.folder, ignore_errors=True)
     return run
+
+
+def _answers(state: _State, classifier: Classifier, part: str) -> Floats:
+    """Class probabilities of a part, as the classifier will give them."""
+    if state.recipe.views == 1:
+        return classifier.head.probabilities(state.features(part))
+    paths = state.prepared.dataset.paths
+    return classifier.predict_proba([paths[row] for row in state.prepared.parts[part]])
 
 
 def _listed(dataset: Dataset, rows: npt.NDArray[np.int64]) -> tuple[tuple[Path, str], ...]:

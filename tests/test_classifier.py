@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_run import CLASSES, SIDE, trained
 
 from headstart.bundle import load
-from headstart.classifier import Classifier, Prediction
+from headstart.classifier import Classifier, Prediction, PixelChoices
 from headstart.errors import HeadstartError
 from headstart.evaluation import evaluate
 from headstart.heads import Head
@@ -203,7 +203,7 @@ def test_a_head_that_does_not_fit(classifier: Classifier) -> None:
     with pytest.raises(
         HeadstartError, match=r"Expected 32 features and 3 classes; received 32 and"
     ):
-        Classifier(CLASSES, classifier.prefix, Head("linear", (layer,)), "squash")
+        Classifier(CLASSES, classifier.prefix, Head("linear", (layer,)), PixelChoices())
 
 
 def test_sources_may_be_any_kind_of_path(classifier: Classifier, paths: list[Path]) -> None:

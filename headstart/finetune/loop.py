@@ -134,9 +134,10 @@ class Training:
             record.stopped = _stop(limits)
             if record.stopped:
                 return
-        figures = {"train_loss": total / count, "seconds": time.monotonic() - begin}
+        figures = {"train_loss": total / count}
         if self.validated:
             figures |= _figures(judge(self.learner, problem.validation, tuning.label_smoothing))
+        figures["seconds"] = time.monotonic() - begin
         self._note(record, figures)
 
     def _note(self, record: Record, figures: dict[str, float]) -> None:
