@@ -16,14 +16,18 @@ from headstart.errors import DatasetError, HeadstartError, MissingExtra
 
 if TYPE_CHECKING:
     from headstart.backbones import list_backbones, load_backbone
+    from headstart.blocks import extract, freeze, unfreeze
     from headstart.bundle import load
     from headstart.classifier import Classifier
     from headstart.cut import cut_at, cut_before_last, cut_points
     from headstart.dataset import Dataset, read_dataset
+    from headstart.description import Description, describe
+    from headstart.estimator import ImageClassifier
     from headstart.evaluation import Evaluation
-    from headstart.recipe import Recipe
+    from headstart.recipe import Recipe, read_recipe, write_recipe
     from headstart.run import Run
     from headstart.training import fit
+    from headstart.tuning import Tuning
 
 __version__ = "0.1.0"
 
@@ -31,36 +35,54 @@ __all__ = [
     "Classifier",
     "Dataset",
     "DatasetError",
+    "Description",
     "Evaluation",
     "HeadstartError",
+    "ImageClassifier",
     "MissingExtra",
     "Recipe",
     "Run",
+    "Tuning",
     "__version__",
     "cut_at",
     "cut_before_last",
     "cut_points",
+    "describe",
+    "extract",
     "fit",
+    "freeze",
     "list_backbones",
     "load",
     "load_backbone",
     "read_dataset",
+    "read_recipe",
+    "unfreeze",
+    "write_recipe",
 ]
 
 _MODULES = {
     "Classifier": "headstart.classifier",
     "Dataset": "headstart.dataset",
+    "Description": "headstart.description",
     "Evaluation": "headstart.evaluation",
+    "ImageClassifier": "headstart.estimator",
     "Recipe": "headstart.recipe",
     "Run": "headstart.run",
+    "Tuning": "headstart.tuning",
     "cut_at": "headstart.cut",
     "cut_before_last": "headstart.cut",
     "cut_points": "headstart.cut",
+    "describe": "headstart.description",
+    "extract": "headstart.blocks",
     "fit": "headstart.training",
+    "freeze": "headstart.blocks",
     "list_backbones": "headstart.backbones",
     "load": "headstart.bundle",
     "load_backbone": "headstart.backbones",
     "read_dataset": "headstart.dataset",
+    "read_recipe": "headstart.recipe",
+    "unfreeze": "headstart.blocks",
+    "write_recipe": "headstart.recipe",
 }
 
 

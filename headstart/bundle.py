@@ -1,6 +1,6 @@
 """A trained classifier as a folder: JSON, safetensors and OpenVINO IR; nothing pickled or executed.
 
-    bundle.json       classes, preprocessing, identity of the frozen network, recipe, data,
+    bundle.json       classes, preprocessing, identity and layers of the network, recipe, data,
                       versions, checksums of all files and of itself
     recipe.toml       every choice, for headstart fit --recipe
     metrics.json      the evaluation on each part
@@ -145,6 +145,7 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
         "head": classifier.head.kind,
         "prefix": asdict(identity),
         "suffix": _about_suffix(classifier.prefix.suffix),
+        "layers": classifier.prefix.layers(),
         "recipe": contents.recipe.to_dict(),
         "fine_tuning": contents.fine_tuning,
         "data": contents.data,

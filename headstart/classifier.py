@@ -128,7 +128,11 @@ class Classifier:
         Raises:
             BadImage: An image cannot be decoded; the text names it.
         """
-        answers = [one for one in self._finish(self._all(images, self.pixels.views)) if isinstance(one, Prediction)]
+        answers = [
+            one
+            for one in self._finish(self._all(images, self.pixels.views))
+            if isinstance(one, Prediction)
+        ]
         return answers[0] if _is_one(images) else answers
 
     def predict_proba(self, images: ImageInput | Sequence[ImageInput]) -> Vectors:

@@ -162,6 +162,24 @@ def evaluate(bundle: Bundle, data: Data, json: Json = False) -> None:
 
 
 @app.command()
+def describe(
+    bundle: Bundle,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Show each layer, not each block.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show the layers, what learned, and how it was trained."""
+    from headstart.description import describe as read
+
+    found = read(bundle)
+    if json:
+        console.print_json(found.to_dict())
+    else:
+        print(found.text(layers=layers))
+
+
+@app.command()
 def backbones(json: Json = False) -> None:
     """List the pre-trained networks, and which have weights here."""
     from headstart.backbones import list_backbones, weights_here

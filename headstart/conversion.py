@@ -21,6 +21,7 @@ from headstart.locations import cache_root
 
 FILES = ("prefix.xml", "prefix.bin")
 _DIGESTS = "prefix.json"
+_LAYERS = "layers"  # in the same file, beside the digests
 STAGE = "prepare backbone"
 
 _outside: dict[Path, Path] = {}  # networks that the cache did not take, by their place in it
@@ -76,6 +77,23 @@ def _convert_outside(model: Any, place: Path, reason: OSError) -> Path:
     progress.remark(STAGE, f"the converted network is not kept: {reason}")
     _outside[place] = convert_for_now(model, place.name)
     return _outside[place]
+
+
+def note_layers(folder: Path, layers: list[dict[str, Any]]) -> None:
+    """Keep what the layers of a converted network are beside it; where that fails, it is not."""
+    with suppress(OSError, ValueError):
+        said = json.loads((folder / _DIGESTS).read_text())
+        atomic.write_file(folder / _DIGESTS, json.dumps({**said, _LAYERS: layers}).encode())
+
+
+def noted_layers(name: str) -> list[dict[str, Any]] | None:
+    """What `note_layers` kept of the network with this name in the cache, or None."""
+    place = cache_root() / "prefixes" / name
+    try:
+        found = json.loads((_outside.get(place, place) / _DIGESTS).read_text())[_LAYERS]
+        return [dict(one) for one in found]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def convert_for_now(model: Any, name: str) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +126,21 @@ def flatten(model: Any) -> Any:
     given = graph.inputs[0]
     x = keras.Input(batch_shape=given.shape, dtype=given.dtype, name=given.name)
     return keras.Model(x, _unfold(graph, x, {}), name=model.name)
+
+
+def call_with(model: Any, x: Any, substitutes: Mapping[str, Any]) -> Any:
+    """Call a flat model on `x`, with other layers in place of those that `substitutes` names."""
+    keras = load_keras()
+    known = {id(model.inputs[0]): x}
+    for node in _nodes(model):
+        if node.is_input:
+            continue
+        arguments, keywords = node.arguments.fill_in(known)
+        layer = substitutes.get(node.operation.name)
+        outputs = node.operation(*arguments, **keywords) if layer is None else layer(arguments[0])
+        for old, new in zip(node.outputs, keras.tree.flatten(outputs), strict=True):
+            known[id(old)] = new
+    return known[id(model.outputs[0])]
 
 
 def _functional(model: Any) -> Any:

@@ -30,7 +30,7 @@ class Depth:
 
     Attributes:
         name: What was asked for, or found: `20`, `block6`, `all`, or the first layer's name.
-        learns: The layers that learn, in order; batch norm among them stays as it is.
+        learns: The layers that learn, in order.
         places: Where the network can be cut for it, the latest first.
     """
 
@@ -48,7 +48,8 @@ def find_depth(model: Any, unfreeze: int | str) -> Depth:
             names of some layers begin.
 
     Raises:
-        HeadstartError: There are not as many layers, or no such name.
+        HeadstartError: There are not as many layers, no such name, or nothing among them that can
+            learn.
     """
     points = cut_points(model)
     layers = _layers(model)
@@ -62,6 +63,7 @@ def find_depth(model: Any, unfreeze: int | str) -> Depth:
     else:
         first = _first_named(model, layers, unfreeze)
     learns = layers[max(0, first) :]
+    _check_learns(model, layers, len(layers) - len(learns), unfreeze)
     needed = len(learns) + 1
     places = tuple(point for point in reversed(points) if point.layers_after >= needed)
     return Depth(str(unfreeze), tuple(learns), places)
@@ -140,6 +142,27 @@ def _layers(model: Any) -> list[str]:
     flat = flatten(model)
     names = [one.name for one in flat.layers if not isinstance(one, keras.layers.InputLayer)]
     return names[:-1]
+
+
+def _check_learns(model: Any, layers: Sequence[str], first: int, unfreeze: int | str) -> None:
+    """Make sure that a layer from `first` on has weights that can learn."""
+    keras = load_keras()
+    from headstart.cut import flatten
+
+    never = keras.layers.Normalization  # its numbers were measured, not learned
+    can = {one.name for one in flatten(model).layers if one.weights and not isinstance(one, never)}
+    if can.intersection(layers[first:]):
+        return
+    what = f"the last {unfreeze} layers" if isinstance(unfreeze, int) else f"'{unfreeze}'"
+    last = max((number for number, name in enumerate(layers) if name in can), default=None)
+    if last is None:
+        advice = "It has none: leave it frozen."
+    else:
+        advice = f"Unfreeze at least {len(layers) - last} layers, from '{layers[last]}' on."
+    raise HeadstartError(
+        f"Nothing in {what} of '{model.name}' can learn: {', '.join(layers[first:][:8])}. Expected "
+        f"a layer with weights. {advice}"
+    )
 
 
 def _first_of_last(model: Any, layers: Sequence[str], count: int) -> int:

@@ -6,6 +6,7 @@ use of oneDNN, the missing CUDA driver), so stderr leads nowhere while it starts
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -49,3 +50,21 @@ def _without_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextmanager
+def without_retracing_remarks() -> Iterator[None]:
+    """Keep TensorFlow from warning that a function is compiled anew, as each new network is.
+
+    All else that it logs comes through, and the logger is afterwards as it was.
+    """
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)

@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import json
 import shutil
+import sys
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -22,8 +23,9 @@ import numpy as np
 from safetensors import SafetensorError
 
 from headstart.backbones import Backbone, load_backbone
-from headstart.conversion import FILES, keep_conversion
-from headstart.cut import CutPoint, cut_at
+from headstart.conversion import FILES, keep_conversion, note_layers, noted_layers
+from headstart.cut import CutPoint, cut_at, cut_points, flatten
+from headstart.depth import block_ends
 from headstart.engine import Chain, Engine, KerasEngine, OpenVINOEngine
 from headstart.errors import HeadstartError
 from headstart.suffix import Suffix, size_of
@@ -127,7 +129,54 @@ class Prefix:
                 f"The converted network '{name}' is missing or damaged. Expected {FILES[0]} and "
                 f"{FILES[1]} as they were written. Train again, or copy the bundle anew."
             )
-        return keep_conversion(name, self.model)
+        built: list[Any] = []
+
+        def build() -> Any:
+            built.append(self.model())
+            return built[0]
+
+        folder = keep_conversion(name, build)
+        if built and not self.identity.cut:  # a Keras model is at hand: later none is needed
+            note_layers(folder, layer_table(built[0]))
+        return folder
+
+    def layers(self) -> list[dict[str, Any]] | None:
+        """Every layer of the backbone, as `layer_table` tells them, without loading a framework.
+
+        None where that was not noted when the network was converted, and Keras is not loaded.
+        """
+        name = _conversion_name(replace(self.identity, cut=""))
+        found = noted_layers(name)
+        if found is None and self.backbone is not None and "keras" in sys.modules:
+            found = layer_table(self.backbone.build(self.identity.image_size))
+        return found
+
+
+def layer_table(model: Any) -> list[dict[str, Any]]:
+    """Every layer of a Keras model but its input, in order, as JSON values.
+
+    `shape` is that of one image's output (of the first where it has several), `block` counts from 1
+    on, `cut` says whether the network can be cut behind the layer.
+    """
+
+    def first(output: Any) -> Any:
+        return output[0] if isinstance(output, list | tuple) else output
+
+    flat = flatten(model)
+    ends = [end.layers_after for end in block_ends(flat)]
+    cuts = {point.layer for point in cut_points(flat)}
+    layers = [layer for layer in flat.layers if type(layer).__name__ != "InputLayer"]
+    return [
+        {
+            "name": layer.name,
+            "kind": type(layer).__name__,
+            "shape": list(first(layer.output).shape[1:]),
+            "parameters": int(layer.count_params()),
+            "block": 1 + sum(len(layers) - number <= after for after in ends),
+            "cut": layer.name in cuts,
+        }
+        for number, layer in enumerate(layers)
+    ]
 
 
 def make_prefix(

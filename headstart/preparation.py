@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from headstart.copies import copy_groups
 from headstart.dataset import Dataset, drop, read_dataset
 from headstart.errors import DatasetError, HeadstartError
 from headstart.features import Features, extract
+from headstart.features.extraction import Source
+from headstart.images import BadImage
 from headstart.prefix import Prefix
 from headstart.recipe import Recipe
 from headstart.scan import display_path
@@ -26,6 +29,33 @@ from headstart.split import Split, make_split
 from headstart.stopwatch import Stopwatch
 
 Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What is learned from.
+
+    Attributes:
+        images: n paths, or the bytes of image files.
+        labels: (n,) from 0 to `num_classes` - 1.
+        num_classes: How many classes there are.
+        features: Of the images, from the frozen network.
+        split: Which rows are trained on, chosen by and tested with.
+        groups: (n,) the same number for copies of one image.
+    """
+
+    images: Sequence[Source]
+    labels: Rows
+    num_classes: int
+    features: Features
+    split: Split
+    groups: Rows
+
+    @property
+    def parts(self) -> dict[str, Rows]:
+        """The rows of each part."""
+        split = self.split
+        return {"train": split.train, "validation": split.validation, "test": split.test}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +68,13 @@ class Prepared:
     groups: Rows
 
     @property
-    def parts(self) -> dict[str, Rows]:
-        """The rows of each part."""
-        split = self.split
-        return {"train": split.train, "validation": split.validation, "test": split.test}
+    def material(self) -> Material:
+        """The same, without what is only for people."""
+        dataset = self.dataset
+        count = len(dataset.class_names)
+        return Material(
+            dataset.paths, dataset.labels, count, self.features, self.split, self.groups
+        )
 
 
 def prepare(
@@ -75,6 +108,46 @@ def prepare(
             "Expected at least two of each class. Add images."
         )
     return Prepared(dataset, features, split, groups)
+
+
+def prepare_images(
+    images: Sequence[Source], labels: Rows, recipe: Recipe, prefix: Prefix
+) -> Material:
+    """Make features, and set a validation part aside where something is chosen by it.
+
+    There is no test part: whoever asks for this tests on images of their own.
+
+    Raises:
+        BadImage: An image cannot be decoded.
+    """
+    make_room(keep=prefix.identity.key)
+    features = extract(images, prefix, resize=recipe.resize)
+    check_decoded(features, images)
+    groups = copy_groups(features.digests, features.thumbnails)
+    chooses = recipe.unfreeze != 0 or (recipe.head == "mlp" and recipe.head_epochs is None)
+    split = make_split(
+        labels,
+        np.full(len(labels), -1, np.int8),
+        groups,
+        seed=recipe.seed,
+        validation_fraction=recipe.validation_fraction if chooses else 0.0,
+        test_fraction=0.0,
+    )
+    return Material(images, labels, int(labels.max()) + 1, features, split, groups)
+
+
+def check_decoded(features: Features, images: Sequence[Source]) -> None:
+    """Raise BadImage where an image could not be decoded; the text names the first."""
+    if not features.bad:
+        return
+    row = min(features.bad)
+    image = images[row]
+    name = f"image {row + 1}" if isinstance(image, bytes) else f"'{display_path(str(image))}'"
+    raise BadImage(
+        f"{len(features.bad)} of {len(images)} images cannot be used, the first is {name}: "
+        f"{features.bad[row]}. Expected images that can be decoded. Replace them, or leave them "
+        "out."
+    )
 
 
 def _features(

@@ -76,7 +76,7 @@ class Suffix:
         """Write the weights, and the converted network, into a bundle."""
         from safetensors.numpy import save_file
 
-        arrays = {name: np.ascontiguousarray(value) for name, value in self.weights.items()}
+        arrays = {name: np.asarray(value, order="C") for name, value in self.weights.items()}
         save_file(arrays, folder / WEIGHTS)
         if not importlib.util.find_spec("openvino"):
             return

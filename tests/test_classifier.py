@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_run import CLASSES, SIDE, trained
 
 from headstart.bundle import load
-from headstart.classifier import Classifier, Prediction, PixelChoices
+from headstart.classifier import Classifier, PixelChoices, Prediction
 from headstart.errors import HeadstartError
 from headstart.evaluation import evaluate
 from headstart.heads import Head

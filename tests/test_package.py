@@ -28,7 +28,9 @@ def test_every_public_name_is_there(name: str) -> None:
 
 
 def test_an_unknown_name_is_told_with_those_there_are() -> None:
-    with pytest.raises(AttributeError, match=r"no public name 'train'.*fit, list_backbones, load"):
+    with pytest.raises(
+        AttributeError, match=r"no public name 'train'.*fit, freeze, list_backbones, load"
+    ):
         headstart.train  # noqa: B018
 
 

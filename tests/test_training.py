@@ -18,6 +18,7 @@ from tiny_run import CLASSES, RECIPE, fresh_cache, make_mixed_folder, trained
 from headstart import progress
 from headstart import training as module
 from headstart.errors import HeadstartError
+from headstart.learning import choose_prefix
 from headstart.recipe import Recipe
 from headstart.run import Run
 from headstart.training import fit
@@ -76,7 +77,7 @@ def test_the_recipe_is_filled_in() -> None:
         RECIPE, image_size=(32, 32), head="linear", class_weight="none"
     )
     assert RECIPE.head == "auto"
-    prefix, recipe = module._prefix(Recipe(backbone="tiny"), "cpu")
+    prefix, recipe = choose_prefix(Recipe(backbone="tiny"), "cpu")
     assert recipe.image_size == prefix.identity.image_size == (64, 64)  # the backbone's own
     assert recipe.precision == prefix.identity.precision != "auto"
 
@@ -224,7 +225,9 @@ def test_after_a_time_limit_it_goes_on(photos: Path, cache: Path) -> None:
 def test_a_wrong_choice_is_told_before_any_work(
     photos: Path, monkeypatch: pytest.MonkeyPatch, choices: Any, options: Any, message: str
 ) -> None:
-    monkeypatch.setattr("headstart.preparation.read_dataset", lambda _: pytest.fail("the data were read"))
+    monkeypatch.setattr(
+        "headstart.preparation.read_dataset", lambda _: pytest.fail("the data were read")
+    )
     monkeypatch.chdir(photos.parent)
     with pytest.raises(HeadstartError, match=message):
         fit(photos, replace(RECIPE, **choices), **options)
@@ -237,7 +240,7 @@ def test_the_default_recipe(monkeypatch: pytest.MonkeyPatch, photos: Path) -> No
         seen.append(recipe)
         raise HeadstartError(device)
 
-    monkeypatch.setattr(module, "_prefix", stop)
+    monkeypatch.setattr(module, "choose_prefix", stop)
     with pytest.raises(HeadstartError, match="auto"):
         fit(photos)
     assert seen == [Recipe()]

@@ -197,6 +197,13 @@ def _last_name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
+def _may_be_ours(base: ast.expr) -> bool:
+    """Whether a base class can be one of the package: `keras.layers.Layer` cannot."""
+    while isinstance(base, ast.Attribute | ast.Subscript):
+        base = base.value
+    return getattr(base, "id", "") not in SLOW_FRAMEWORKS
+
+
 def _is_open(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> bool:
     """Whether others may inherit from the class: it is abstract, a protocol, or an exception."""
     bases = [_last_name(base) for base in node.bases]
@@ -218,7 +225,7 @@ def check_inheritance(sources: Sequence[Source]) -> Iterator[str]:
     ]
     classes = {node.name: node for _, node in found}
     for source, node in found:
-        for name in map(_last_name, node.bases):
+        for name in map(_last_name, filter(_may_be_ours, node.bases)):
             if name in classes and name != node.name and not _is_open(classes[name], classes):
                 yield f"{source.path}:{node.lineno}: {node.name} inherits from the concrete {name}"
 

@@ -71,19 +71,17 @@ def depths(model: Any) -> list[Depth]:
 
 
 def is_better(after: Judgement | None, before: Judgement | None, *, first: bool) -> bool:
-    """Whether validation says so beyond chance; the first step need only not be worse."""
+    """Whether validation says so beyond chance; without images to judge by one step is made."""
     if after is None or before is None:
-        return first  # nothing to judge by: one step is made, no more
-    gain = before.losses - after.losses
-    noise = gain.std() / max(1, len(gain)) ** 0.5
-    return first or bool(gain.mean() > noise)
+        return first
+    return after.beats(before)
 
 
 def _row(name: str, layers: int, judged: Judgement | None, seconds: float = 0.0) -> dict[str, Any]:
     return {
         "unfrozen from": name,
         "layers moved": layers,
-        "validation loss": None if judged is None else round(judged.loss, 4),
+        "validation loss": None if judged is None else round(judged.calibrated_loss, 4),
         "validation accuracy": None if judged is None else round(judged.accuracy, 4),
         "seconds": round(seconds, 1),
     }

@@ -7,6 +7,7 @@ run that differs in anything begins anew. The folder goes when the run has ended
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -45,11 +46,15 @@ class Checkpoint:
         """Replace what stands there; where that cannot be done it is told and training goes on."""
         if self.path is None:
             return
-        arrays = {f"state/{number:05}": np.asarray(one) for number, one in enumerate(state)}
-        arrays |= {f"best/{name}": np.asarray(one) for name, one in best.items()}
+        arrays = {f"state/{number:05}": one for number, one in enumerate(state)}
+        arrays |= {f"best/{name}": one for name, one in best.items()}
+        arrays = {name: np.asarray(one, order="C") for name, one in arrays.items()}
+        text = json.dumps(record)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            atomic.write_file(self.path, save(arrays, {"record": json.dumps(record)}))
+            atomic.write_file(
+                self.path, save(arrays, {"record": text, "digest": _digest(text, arrays)})
+            )
         except OSError as error:
             progress.remark("fine-tune", f"this epoch cannot be kept to go on from: {error}")
 
@@ -59,20 +64,28 @@ class Checkpoint:
             return None
         try:
             with safe_open(self.path, "numpy") as file:
-                record = json.loads(file.metadata()["record"])
-                names = sorted(file.keys())
-                state = [file.get_tensor(name) for name in names if name.startswith("state/")]
-                best = {
-                    name.removeprefix("best/"): file.get_tensor(name)
-                    for name in names
-                    if name.startswith("best/")
-                }
+                said = file.metadata()
+                arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
+            if said["digest"] != _digest(said["record"], arrays):
+                raise ValueError("damaged")
+            record = json.loads(said["record"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError):
             return None
-        return Saved(record, state, best)
+        state = [one for name, one in arrays.items() if name.startswith("state/")]
+        names = [name for name in arrays if name.startswith("best/")]
+        return Saved(record, state, {name.removeprefix("best/"): arrays[name] for name in names})
 
     def remove(self) -> None:
         """Take it away."""
         if self.path is not None:
             with suppress(OSError):
                 self.path.unlink()
+
+
+def _digest(record: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """SHA-256 of all that a checkpoint holds; safetensors has no checksum of its own."""
+    total = hashlib.sha256(record.encode())
+    for name in sorted(arrays):
+        total.update(f"{name} {arrays[name].shape} {arrays[name].dtype}".encode())
+        total.update(arrays[name].tobytes())
+    return total.hexdigest()

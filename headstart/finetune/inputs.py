@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from headstart.augment import Augmentation, make_views
 from headstart.features import Features
 from headstart.features.extraction import Source
 from headstart.heads.head import Floats
-from headstart.images import read_bytes
+from headstart.images import BadImage, read_bytes
 from headstart.workers import map_in_order
 
 Rows = npt.NDArray[np.int64]
@@ -69,12 +69,49 @@ class ImageInputs:
 
     def _view(self, row: int, view: int) -> npt.NDArray[np.uint8]:
         image = self.images[row]
-        data = image if isinstance(image, bytes) else read_bytes(image)
-        (pixels,) = make_views(data, self.image_size, self.resize, self.augmentation, [view])
+        try:
+            data = image if isinstance(image, bytes) else read_bytes(image)
+            (pixels,) = make_views(data, self.image_size, self.resize, self.augmentation, [view])
+        except BadImage as error:
+            name = f"image {row + 1}" if isinstance(image, bytes) else image
+            raise BadImage(
+                f"{name} could be read a moment ago and cannot be read any more: {error}"
+            ) from error
         return pixels
 
 
-def batches(inputs: Inputs, rows: Rows, views: Rows, size: int) -> Iterator[tuple[slice, Any]]:
+@dataclass(frozen=True)
+class Plain:
+    """Other inputs without their random views."""
+
+    inputs: Inputs
+
+    def draw(self, count: int, epoch: int, generator: np.random.Generator) -> Rows:
+        """The image itself."""
+        return np.zeros(count, np.int64)
+
+    def read(self, rows: Rows, views: Rows) -> Any:
+        """As the other inputs give them."""
+        return self.inputs.read(rows, views)
+
+
+@dataclass(frozen=True)
+class Some:
+    """Some of the images of other inputs."""
+
+    inputs: Inputs
+    rows: Rows
+
+    def draw(self, count: int, epoch: int, generator: np.random.Generator) -> Rows:
+        """As the other inputs draw."""
+        return self.inputs.draw(count, epoch, generator)
+
+    def read(self, rows: Rows, views: Rows) -> Any:
+        """As the other inputs give them."""
+        return self.inputs.read(self.rows[rows], views)
+
+
+def batches(inputs: Inputs, rows: Rows, views: Rows, size: int) -> Generator[tuple[slice, Any]]:
     """Read batch after batch, two ahead, in threads: which of the rows, and what enters."""
 
     def read(part: slice) -> tuple[slice, Any]:

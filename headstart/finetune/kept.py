@@ -6,6 +6,7 @@ or the images go through the whole network anew in each epoch, and the run says 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart import progress
-from headstart.cache import room
+from headstart.cache import entries, limit, room
 from headstart.cut import Cut, cut_at
 from headstart.depth import Depth, cut_for, kept_bytes
 from headstart.errors import HeadstartError
@@ -85,7 +86,7 @@ def keep(whole: Prefix, model: Any, depth: Depth, wanted: Wanted, deadline: floa
     Raises:
         OutOfTime: The deadline came first; what was made stays kept.
     """
-    cut, wanted = _fitting(model, depth, wanted)
+    cut, wanted = _fitting(whole, model, depth, wanted)
     point, place = cut.point, cut_prefix(whole, cut.point)
     if cut.prefix.inputs[0].dtype == cut.suffix.inputs[0].dtype:  # before everything
         decoded = [
@@ -111,9 +112,9 @@ def keep(whole: Prefix, model: Any, depth: Depth, wanted: Wanted, deadline: floa
     return Kept(cut, place, features, inputs["train"], inputs["validation"], size)
 
 
-def _fitting(model: Any, depth: Depth, wanted: Wanted) -> tuple[Cut, Wanted]:
+def _fitting(whole: Prefix, model: Any, depth: Depth, wanted: Wanted) -> tuple[Cut, Wanted]:
     """A cut and as many views as there is room for."""
-    space, views = room(), wanted.views.count
+    space, views = _space(whole, model, depth), wanted.views.count
     for count in dict.fromkeys((views, views // 2, min(1, views), 0)):
         fewer = wanted.with_views(count)
         cut = cut_for(model, depth, space / max(1, fewer.records))
@@ -125,6 +126,15 @@ def _fitting(model: Any, depth: Depth, wanted: Wanted) -> tuple[Cut, Wanted]:
             return cut, fewer
     progress.remark(STAGE, "no room to keep features: images go through the whole network anew")
     return replace(cut_at(model, depth.places[-1].layer), learns=depth.learns), wanted
+
+
+def _space(whole: Prefix, model: Any, depth: Depth) -> int:
+    """Bytes that may be kept; what an earlier run has kept already is no reason to keep less."""
+    best = cut_for(model, depth, math.inf)
+    assert best is not None
+    name = cut_prefix(whole, best.point).identity.here().key
+    kept = sum(one.size for one in entries() if (one.kind, one.name) == ("features", name))
+    return min(limit(), room() + kept)
 
 
 def _check(found: Features) -> None:

@@ -1,6 +1,7 @@
 """The network that learns: the suffix of a cut with dropout and head behind it, as a Keras model.
 
-Batch norm of the backbone stays in inference mode and does not learn. Logits come out.
+Batch norm of the backbone stays in inference mode: scale and shift learn where it is unfrozen, mean
+and variance never change. Logits come out.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headstart.cut import Cut
+from headstart.backbones.settings import own_settings
+from headstart.cut import Cut, call_with
 from headstart.depth import block_ends
+from headstart.finetune.norm import inference_norm
 from headstart.frameworks import load_keras
 from headstart.heads import Head
 from headstart.heads.head import Floats, softmax
@@ -20,6 +23,7 @@ from headstart.suffix import read_weights, write_weights
 from headstart.tuning import Tuning
 
 _BATCH = 64  # images that are judged at once
+HEAD = "headstart_head_"  # how the names of its layers begin; no backbone has such
 Arrays = dict[str, npt.NDArray[np.float32]]
 
 
@@ -35,30 +39,37 @@ class Learner:
     Attributes:
         learns: The layers of the suffix that have weights which learn.
         stays: Those of the suffix that have weights which do not.
+        fixed: The weights of layers that learn which do not: the statistics of batch norm.
     """
 
     def __init__(self, cut: Cut, head: Head, tuning: Tuning, seed: int) -> None:
-        keras = load_keras()
         self.cut, self.kind = cut, head.kind
         self.learns, self.stays = freeze_but(cut.suffix, cut.learns)
-        given = cut.suffix.inputs[0]
-        inputs = keras.Input(given.shape[1:], dtype=given.dtype)
-        x = cut.suffix(inputs)
+        self.fixed = _fixed(cut.suffix, self.learns)
         self._dense: list[Any] = []
+        with own_settings():
+            self._model = self._built(head, tuning, seed)
+            self._optimizers = _compile(self._model, tuning, _groups(cut.suffix, self.learns))
+
+    def _built(self, head: Head, tuning: Tuning, seed: int) -> Any:
+        keras = load_keras()
+        given = self.cut.suffix.inputs[0]
+        inputs = keras.Input(given.shape[1:], dtype=given.dtype, name=f"{HEAD}input")
+        norms = _learning_norms(self.cut.suffix)
+        x = call_with(self.cut.suffix, inputs, {one.name: inference_norm(one) for one in norms})
         for number, (_, bias) in enumerate(head.layers):
             last = number == len(head.layers) - 1
             if last:
-                x = keras.layers.Dropout(tuning.dropout, seed=seed, dtype="float32")(x)
+                x = keras.layers.Dropout(tuning.dropout, seed=seed, name=f"{HEAD}dropout")(x)
             activation = None if last else "relu"
             dense = keras.layers.Dense(
-                len(bias), activation, dtype="float32", name=f"head_{number}"
+                len(bias), activation, dtype="float32", name=f"{HEAD}{number}"
             )
             x = dense(x)
             self._dense.append(dense)
         for dense, layer in zip(self._dense, head.layers, strict=True):
             dense.set_weights(layer)
-        self._model = keras.Model(inputs, x)
-        self._optimizers = _compile(self._model, tuning, _groups(cut.suffix, self.learns))
+        return keras.Model(inputs, x)
 
     def step(self, inputs: Any, targets: Floats, weights: Floats, learning_rate: float) -> float:
         """Learn from one batch; gives its loss.
@@ -94,7 +105,12 @@ class Learner:
         """Go to weights that `weights` gave."""
         write_weights(self.cut.suffix, weights)
         for dense in self._dense:
-            dense.set_weights([weights[f"{dense.name}/0"], weights[f"{dense.name}/1"]])
+            dense.set_weights([weights[f"{dense.name}/{number}"] for number in (0, 1)])
+
+    def divide_logits(self, temperature: float) -> None:
+        """Make the answers as sure as they should be; which class is first stays the same."""
+        weights, bias = self._dense[-1].get_weights()
+        self._dense[-1].set_weights([weights / temperature, bias / temperature])
 
     def head(self) -> Head:
         """The head as it is now."""
@@ -106,8 +122,15 @@ class Learner:
         return [np.asarray(value) for value in self._variables()]
 
     def set_state(self, values: Sequence[npt.NDArray[Any]]) -> None:
-        """Go to a state that `state` gave."""
-        for variable, value in zip(self._variables(), values, strict=True):
+        """Go to a state that `state` gave.
+
+        Raises:
+            ValueError: It is that of another network; nothing has changed.
+        """
+        variables = self._variables()
+        if [one.shape for one in values] != [tuple(one.shape) for one in variables]:
+            raise ValueError("the state of another network")
+        for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
     def _variables(self) -> list[Any]:
@@ -118,20 +141,37 @@ BATCH = _BATCH
 
 
 def freeze_but(model: Any, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Let the layers with these names learn, and no other; batch norm never does.
+    """Let the layers with these names learn, and no other.
+
+    Batch norm among them must be called as `inference_norm`, or its statistics would learn too.
 
     Returns:
         The names of the layers that learn, and of those that do not, of all that have weights.
     """
-    norm = load_keras().layers.BatchNormalization
     model.trainable = True  # a frozen parent would freeze all inside
     learns: list[str] = []
     stays: list[str] = []
     for layer in model.layers:
-        layer.trainable = layer.name in names and not isinstance(layer, norm)
+        layer.trainable = layer.name in names
         if layer.weights:
             (learns if layer.trainable_weights else stays).append(layer.name)
     return tuple(learns), tuple(stays)
+
+
+def _learning_norms(suffix: Any) -> list[Any]:
+    norm = load_keras().layers.BatchNormalization
+    return [one for one in suffix.layers if isinstance(one, norm) and one.trainable]
+
+
+def _fixed(suffix: Any, learns: Sequence[str]) -> frozenset[str]:
+    """Names of the weights that do not learn, of layers that do."""
+    return frozenset(
+        f"{layer.name}/{number}"
+        for layer in suffix.layers
+        if layer.name in learns
+        for number, weight in enumerate(layer.weights)
+        if not any(weight is one for one in layer.trainable_weights)
+    )
 
 
 def _groups(suffix: Any, learns: Sequence[str]) -> dict[str, int]:
@@ -170,5 +210,5 @@ def _optimizer(tuning: Tuning) -> Any:
     made = optimizers.AdamW(
         1e-3, weight_decay=tuning.weight_decay, global_clipnorm=tuning.clip_norm
     )
-    made.exclude_from_weight_decay(var_names=["bias"])
+    made.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return made

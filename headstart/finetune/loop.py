@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -20,7 +21,8 @@ from headstart.tuning import Tuning
 STAGE = "fine-tune"
 _RETRIES = 3
 _LOWER = 0.25  # factor on a learning rate that was too high
-_TOO_HIGH = 2.0  # times the loss before training: the learning rate is too high
+_TOO_HIGH = 2.0  # times the loss before training, or that of chance: the learning rate is too high
+_MIDWAY = ("interrupted", "time limit")  # reasons to stop in the middle of an epoch
 
 
 class Diverged(Exception):
@@ -59,7 +61,7 @@ class Record:
     def is_better(self) -> bool:
         """Whether the last epoch is the best so far; the last one where nothing is validated."""
         losses = [one["validation_loss"] for one in self.history if "validation_loss" in one]
-        return not losses or losses[-1] == min(losses)
+        return not losses or losses[-1] < min(losses[:-1], default=math.inf)
 
 
 class Training:
@@ -73,19 +75,21 @@ class Training:
         self.validated = len(problem.validation.labels) > 0
         self.start = learner.weights()
         self.best: Arrays = self.start
+        self.before = self._judged() if self.validated else None
         self.steps = -(-len(problem.train.labels) // tuning.batch_size)  # of an epoch
 
     def run(self, epochs: int, learning_rate: float, limits: Limits) -> Record:
         """Train, and leave the learner at its last weights and `best` at the best ones."""
         begin = self.learner.state()
         record = self._resumed() or Record(epochs, learning_rate)
-        start_loss = self._start_loss()
         with progress.stage(STAGE, record.epochs * self.steps) as stage:
             stage.advance(len(record.history) * self.steps)
             while not record.stopped:
                 try:
                     self._epoch(record, limits, stage)
-                    self._check(record, start_loss)
+                    if record.stopped in _MIDWAY:
+                        break  # what is on the disk stays the end of the epoch before
+                    self._check(record)
                 except Diverged as reason:
                     record = self._lower(record, begin, str(reason))
                 self.checkpoint.write(asdict(record), self.learner.state(), self.best)
@@ -97,19 +101,18 @@ class Training:
             return None
         try:
             record = Record(**saved.record)
+            if _shapes(saved.best) != _shapes(self.start):
+                raise ValueError("the weights of another network")
             self.learner.set_state(saved.state)
         except (TypeError, ValueError):
             return None
         self.best = saved.best
-        if record.stopped in ("interrupted", "time limit"):
-            record.stopped = ""
         if record.history:
             progress.remark(STAGE, f"going on after epoch {len(record.history)}")
         return record
 
-    def _start_loss(self) -> float:
-        """The loss of chance, or of the start where that is higher."""
-        return math.log(self.problem.num_classes)
+    def _judged(self) -> Judgement:
+        return judge(self.learner, self.problem.validation, self.tuning.label_smoothing)
 
     def _epoch(self, record: Record, limits: Limits, stage: progress.Stage) -> None:
         problem, tuning = self.problem, self.tuning
@@ -120,38 +123,51 @@ class Training:
         views = problem.train.inputs.draw(count, number, generator)
         total, begin = 0.0, time.monotonic()
         step = (number - 1) * self.steps
-        for part, inputs in batches(problem.train.inputs, order, views, tuning.batch_size):
-            rows = order[part]
-            given = inputs, problem.targets(problem.train.labels[rows])
-            if tuning.mixup:
-                given = mix(*given, tuning.mixup, generator)
-            rate = rate_at(step, record.epochs * self.steps, tuning) * record.learning_rate
-            loss = self.learner.step(*given, problem.train.weights[rows], rate)
-            if not math.isfinite(loss):
-                raise Diverged("the loss is not a number")
-            total, step = total + loss * len(rows), step + 1
-            stage.advance()
-            record.stopped = _stop(limits)
-            if record.stopped:
-                return
+        given = batches(problem.train.inputs, order, views, tuning.batch_size)
+        with closing(given) as found:
+            for part, inputs in found:
+                rows = order[part]
+                pair = inputs, problem.targets(problem.train.labels[rows])
+                if tuning.mixup:
+                    pair = mix(*pair, tuning.mixup, generator)
+                rate = rate_at(step, record.epochs * self.steps, tuning) * record.learning_rate
+                loss = self.learner.step(*pair, problem.train.weights[rows], rate)
+                if not math.isfinite(loss):
+                    raise Diverged("the loss is not a number")
+                total, step = total + loss * len(rows), step + 1
+                stage.advance()
+                record.stopped = _stop(limits)
+                if record.stopped:
+                    return
+        weights = self._finite_weights()
         figures = {"train_loss": total / count}
         if self.validated:
-            figures |= _figures(judge(self.learner, problem.validation, tuning.label_smoothing))
+            figures |= _figures(self._judged())
         figures["seconds"] = time.monotonic() - begin
-        self._note(record, figures)
+        self._note(record, figures, weights)
 
-    def _note(self, record: Record, figures: dict[str, float]) -> None:
+    def _finite_weights(self) -> Arrays:
+        weights = self.learner.weights()
+        if not all(np.isfinite(one).all() for one in weights.values()):
+            raise Diverged("the weights are not numbers")
+        return weights
+
+    def _note(self, record: Record, figures: dict[str, float], weights: Arrays) -> None:
+        if not math.isfinite(figures.get("validation_loss", 0.0)):
+            raise Diverged("the validation loss is not a number")
         record.history.append(figures)
         number = len(record.history)
         if record.is_better():
-            record.best_epoch, self.best = number, self.learner.weights()
+            record.best_epoch, self.best = number, weights
         if number >= record.epochs:
             record.stopped = "epochs"
         elif self.validated and number - record.best_epoch >= self.tuning.patience:
             record.stopped = "patience"
 
-    def _check(self, record: Record, start_loss: float) -> None:
-        if record.history and record.history[-1]["train_loss"] > _TOO_HIGH * start_loss:
+    def _check(self, record: Record) -> None:
+        chance = math.log(self.problem.num_classes)
+        start = chance if self.before is None else max(chance, self.before.loss)
+        if record.history[-1]["train_loss"] > _TOO_HIGH * start:
             raise Diverged(f"the loss rose to {record.history[-1]['train_loss']:.2f}")
 
     def _lower(self, record: Record, begin: list[Any], reason: str) -> Record:
@@ -182,6 +198,10 @@ def rate_at(step: int, steps: int, tuning: Tuning) -> float:
 
 def _figures(one: Judgement) -> dict[str, float]:
     return {"validation_loss": one.loss, "validation_accuracy": one.accuracy}
+
+
+def _shapes(weights: Arrays) -> dict[str, tuple[int, ...]]:
+    return {name: one.shape for name, one in weights.items()}
 
 
 def _stop(limits: Limits) -> str:

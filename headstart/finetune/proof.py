@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,25 +21,26 @@ class Proof:
     frozen: tuple[str, ...]
 
 
-def prove(before: Arrays, after: Arrays, learns: Sequence[str]) -> Proof:
+def prove(
+    before: Arrays, after: Arrays, learns: Sequence[str], fixed: Collection[str] = ()
+) -> Proof:
     """Make sure that exactly the layers that should have learned have moved.
 
     Args:
         before: Weights by `layer/number`.
         after: The same after training.
         learns: The layers that were to learn.
+        fixed: Weights of these that were not to change: the statistics of batch norm.
 
     Raises:
         HeadstartError: A frozen layer has moved, or one that was to learn has not.
     """
     layers = list(dict.fromkeys(name.rpartition("/")[0] for name in before))
-    changed = {
-        name.rpartition("/")[0]
-        for name, value in before.items()
-        if not np.array_equal(value, after[name])
-    }
+    weights = [name for name, value in before.items() if not np.array_equal(value, after[name])]
+    changed = {name.rpartition("/")[0] for name in weights}
     moved = tuple(layer for layer in layers if layer in changed)
     wrongly = [layer for layer in moved if layer not in learns]
+    wrongly += [name for name in weights if name in fixed]
     if wrongly:
         raise HeadstartError(
             f"Layers that were frozen have changed: {', '.join(wrongly)}. Expected them to be bit "

@@ -7,42 +7,45 @@ import time
 
 import numpy as np
 
+from headstart.finetune.learner import Learner
 from headstart.finetune.problem import Problem
-from headstart.finetune.stage import Start, make_learner
 from headstart.tuning import Tuning
 
-_STEPS = 450  # that a stage takes at least, about
-_FEWEST, _MOST = 8, 20  # epochs
-_MANY = 1_000_000
+_STEPS = 600  # that a stage takes at least, about
+_FEWEST, _MOST = 12, 20  # epochs
 _TIMED = 3  # steps
+_RATES = {"adamw": 1e-3, "adam": 1e-4}
+_MANY = 1500  # images from which on the learning rate is the usual one; below it is lower
+_LOWEST = 0.1  # of the usual one
 
 
-def plan_epochs(images: int, tuning: Tuning) -> int:
-    """As many epochs as make about 450 steps, from 8 to 20."""
+def usual_rate(images: int, tuning: Tuning) -> float:
+    """The learning rate by the number of training images."""
+    return _RATES[tuning.optimizer] * min(1.0, max(_LOWEST, images / _MANY))
+
+
+def usual_epochs(images: int, tuning: Tuning) -> int:
+    """As many epochs as make about 600 steps, from 12 to 20."""
     if tuning.epochs is not None:
         return tuning.epochs
     steps = -(-images // tuning.batch_size)
     return max(_FEWEST, min(_MOST, -(-_STEPS // steps)))
 
 
-def epochs_in_time(start: Start, problem: Problem, tuning: Tuning, deadline: float) -> int:
-    """How many epochs fit, from the time that some steps of a copy take; at least 1 of them."""
+def epochs_in_time(learner: Learner, problem: Problem, tuning: Tuning, deadline: float) -> float:
+    """How many epochs fit, from the time that some steps take; the learner stays as it was."""
     if deadline == math.inf:
-        return _MANY
-    learner = make_learner(start, tuning, problem.seed)
+        return math.inf
+    begin = learner.state()
     rows = np.arange(min(tuning.batch_size, len(problem.train.labels)))
     inputs = problem.train.inputs.read(rows, np.zeros_like(rows))
     targets, weights = problem.targets(problem.train.labels[rows]), problem.train.weights[rows]
     learner.step(inputs, targets, weights, 0.0)  # compiles
-    begin = time.monotonic()
+    start = time.monotonic()
     for _ in range(_TIMED):
         learner.step(inputs, targets, weights, 0.0)
-    step = (time.monotonic() - begin) / _TIMED
+    step = (time.monotonic() - start) / _TIMED
+    learner.set_state(begin)
     steps = -(-len(problem.train.labels) // tuning.batch_size)
     judged = len(problem.validation.labels) / tuning.batch_size / 3  # forward alone is faster
-    return int(max(0.0, deadline - time.monotonic()) / (step * (steps + judged)))
-
-
-def choose_rate(start: Start, problem: Problem, tuning: Tuning) -> float:
-    """The learning rate."""
-    return tuning.learning_rate or 1e-3
+    return max(0.0, deadline - time.monotonic()) / (step * (steps + judged))

@@ -12,9 +12,11 @@ from headstart.finetune.auto import find_best_depth
 from headstart.finetune.kept import STAGE, OutOfTime, Wanted, keep
 from headstart.finetune.stage import Start
 from headstart.finetune.task import Task, Tuned, finish, frozen, tune
+from headstart.frameworks import without_retracing_remarks
 from headstart.recipe import Recipe
 
 
+@without_retracing_remarks()
 def fine_tune(task: Task) -> Tuned:
     """Train the part of the network that the recipe unfreezes.
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from headstart.cut import Cut
 from headstart.finetune.checkpoint import Checkpoint
-from headstart.finetune.learner import Arrays, Learner
+from headstart.finetune.learner import HEAD, Arrays, Learner
 from headstart.finetune.loop import Limits, Record, Training
 from headstart.finetune.problem import Judgement, Problem, judge
 from headstart.finetune.proof import prove
@@ -84,29 +84,30 @@ class Plan:
 
 
 def run_stage(
-    start: Start, problem: Problem, tuning: Tuning, plan: Plan, checkpoint: Checkpoint
+    learner: Learner, problem: Problem, tuning: Tuning, plan: Plan, checkpoint: Checkpoint
 ) -> Stage:
     """Fine-tune behind a cut.
 
     Raises:
         HeadstartError: A layer that was frozen has changed, or one that was to learn has not.
     """
-    learner = make_learner(start, tuning, problem.seed)
-    before = _judged(learner, problem, tuning)
     training = Training(learner, problem, tuning, checkpoint)
     record = training.run(plan.epochs, plan.learning_rate, plan.limits)
-    names = [*learner.learns, *(name.split("/")[0] for name in training.start if _is_head(name))]
+    names = [
+        *learner.learns,
+        *(name.rpartition("/")[0] for name in training.start if _is_head(name)),
+    ]
     if record.history:
-        proof = prove(training.start, learner.weights(), names)
+        proof = prove(training.start, learner.weights(), names, learner.fixed)
         moved, frozen = proof.moved, proof.frozen
     else:
         moved, frozen = (), tuple(dict.fromkeys((*learner.learns, *learner.stays)))
-    share, after = _choose(learner, training, problem, tuning, before)
+    share, after = _choose(learner, training, record.best_epoch > 0)
     return Stage(
-        suffix=_suffix(start.cut, learner),
+        suffix=_suffix(learner.cut, learner),
         head=learner.head(),
         share=share,
-        before=before,
+        before=training.before,
         after=after,
         record=record,
         moved=tuple(name for name in moved if not _is_head(name)),
@@ -123,34 +124,36 @@ def make_learner(start: Start, tuning: Tuning, seed: int) -> Learner:
 
 
 def _is_head(name: str) -> bool:
-    return name.startswith("head_")
+    return name.startswith(HEAD)
 
 
-def _judged(learner: Learner, problem: Problem, tuning: Tuning) -> Judgement | None:
-    if not len(problem.validation.labels):
-        return None
-    return judge(learner, problem.validation, tuning.label_smoothing)
+def _choose(learner: Learner, training: Training, learned: bool) -> tuple[float, Judgement | None]:
+    """Leave the learner at the best place between start and best epoch; how far that is.
 
-
-def _choose(
-    learner: Learner,
-    training: Training,
-    problem: Problem,
-    tuning: Tuning,
-    before: Judgement | None,
-) -> tuple[float, Judgement | None]:
-    """Leave the learner at the best place between start and best epoch; how far that is."""
-    found: list[tuple[float, Judgement]] = [] if before is None else [(0.0, before)]
-    shares = SHARES if tuning.interpolate and before is not None else SHARES[-1:]
-    for share in shares:
+    Without a validation part that is the last epoch; where no epoch counts it is the start.
+    """
+    if training.before is None or not learned:
+        share = 1.0 if learned else 0.0
         learner.set_weights(between(training.start, training.best, share))
-        judged = _judged(learner, problem, tuning)
-        if judged is None:
-            return share, None
+        return share, training.before
+    found = [(0.0, training.before)]
+    tuning = training.tuning
+    for share in SHARES if tuning.interpolate else SHARES[-1:]:
+        learner.set_weights(between(training.start, training.best, share))
+        judged = judge(learner, training.problem.validation, tuning.label_smoothing)
         found.append((share, judged))
-    share, judged = max(found, key=lambda one: (*one[1].rank, one[0]))
+    share, judged = _best(found)
     learner.set_weights(between(training.start, training.best, share))
+    if share:
+        learner.divide_logits(judged.temperature)
     return share, judged
+
+
+def _best(found: list[tuple[float, Judgement]]) -> tuple[float, Judgement]:
+    """The start, unless a place on the way is at least as accurate and has a lower loss."""
+    (_, start), *others = found
+    good = [one for one in others if one[1].accuracy >= start.accuracy]
+    return min([found[0], *good], key=lambda one: one[1].calibrated_loss)
 
 
 def between(start: Arrays, end: Arrays, share: float) -> Arrays:
@@ -172,4 +175,10 @@ def _suffix(cut: Cut, learner: Learner) -> Suffix:
 def _figures(one: Judgement | None) -> dict[str, float] | None:
     if one is None:
         return None
-    return {"loss": one.loss, "log_loss": one.log_loss, "accuracy": one.accuracy}
+    return {
+        "loss": one.loss,
+        "log_loss": one.log_loss,
+        "accuracy": one.accuracy,
+        "calibrated_loss": one.calibrated_loss,
+        "temperature": one.temperature,
+    }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -13,16 +15,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headstart import progress
+from headstart import atomic, progress
 from headstart.engine import to_half
 from headstart.features import Features, extract
 from headstart.features.extraction import Source
 from headstart.finetune.checkpoint import Checkpoint
 from headstart.finetune.kept import STAGE, Kept, OutOfTime
+from headstart.finetune.learner import Learner
 from headstart.finetune.loop import Limits
 from headstart.finetune.problem import Examples, Problem
-from headstart.finetune.rate import choose_rate, epochs_in_time, plan_epochs
-from headstart.finetune.stage import Plan, Stage, Start, run_stage
+from headstart.finetune.rate import epochs_in_time, usual_epochs, usual_rate
+from headstart.finetune.stage import Plan, Stage, Start, make_learner, run_stage
+from headstart.finetune.trial import Trials, without_views
 from headstart.heads import Head
 from headstart.heads.data import row_weights
 from headstart.locations import cache_root
@@ -30,7 +34,8 @@ from headstart.prefix import Prefix, tuned_prefix
 from headstart.recipe import Recipe
 
 Rows = npt.NDArray[np.int64]
-_FORMAT = 1  # raise it when the same run would train otherwise
+_FORMAT = 2  # raise it when the same run would train otherwise
+_AMPLE = 2  # times the epochs that are wanted: time enough to try things out before
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +131,9 @@ def finish(task: Task, kept: Kept, stage: Stage, details: dict[str, Any]) -> Tun
         progress.remark(STAGE, "not better on validation than frozen features, which are kept")
         return Tuned(task.prefix, task.head, 0, details)
     prefix = tuned_prefix(kept.prefix, stage.suffix)
-    return Tuned(prefix, stage.head, details["depth"], details, kept)
+    asked = task.recipe.unfreeze
+    unfreeze = details["depth"] if asked == "auto" else asked
+    return Tuned(prefix, stage.head, unfreeze, details, kept)
 
 
 def tune(task: Task, kept: Kept, start: Start, name: str) -> Stage:
@@ -145,15 +152,52 @@ def tune(task: Task, kept: Kept, start: Start, name: str) -> Stage:
     problem = Problem(parts["train"], parts["validation"], task.num_classes, task.recipe.seed)
     checkpoint = Checkpoint(task.folder / f"{name}.safetensors")
     tuning = task.recipe.tuning
-    epochs = plan_epochs(len(problem.train.labels), tuning)
+    learner = make_learner(start, tuning, task.recipe.seed)
+    epochs, fitting = usual_epochs(len(problem.train.labels), tuning), math.inf
     if checkpoint.read() is None:
-        epochs = min(epochs, epochs_in_time(start, problem, tuning, task.limits.deadline))
-    if not epochs:
-        raise OutOfTime
-    plan = Plan(epochs, choose_rate(start, problem, tuning), task.limits)
-    return run_stage(start, problem, tuning, plan, checkpoint)
+        fitting = epochs_in_time(learner, problem, tuning, task.limits.deadline)
+        if fitting < 1:
+            raise OutOfTime
+    chosen = _chosen(task, learner, problem, _Trying(epochs, fitting > _AMPLE * epochs))
+    if not chosen["views"]:
+        problem = without_views(problem)
+    plan = Plan(int(min(epochs, fitting)), chosen["learning_rate"], task.limits)
+    return run_stage(learner, problem, tuning, plan, checkpoint)
+
+
+@dataclass(frozen=True)
+class _Trying:
+    """How many epochs a training will have, and whether there is time for trials."""
+
+    epochs: int
+    ample: bool
+
+
+def _chosen(task: Task, learner: Learner, problem: Problem, trying: _Trying) -> dict[str, Any]:
+    """Learning rate, and whether views are used: tried once in a run, and remembered."""
+    path = task.folder / "chosen.json"
+    with suppress(OSError, ValueError):
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    tuning = task.recipe.tuning
+    rate = tuning.learning_rate or usual_rate(len(problem.train.labels), tuning)
+    chosen: dict[str, Any] = {"learning_rate": rate, "views": True}
+    if len(problem.validation.labels) and trying.ample:
+        trials = Trials(learner, tuning, trying.epochs, task.limits)
+        if task.recipe.augment == "auto":
+            chosen["views"] = trials.views_help(problem, rate)
+        if tuning.learning_rate is None:
+            used = problem if chosen["views"] else without_views(problem)
+            chosen["learning_rate"] = trials.better_rate(used, rate)
+    if not task.limits.asked():
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write_file(path, json.dumps(chosen))
+    return chosen
 
 
 def _versions() -> list[str]:
-    names = ("keras", "tensorflow", "numpy")
-    return [f"{name} {metadata.version(name)}" for name in names]
+    found = []
+    for name in ("keras", "tensorflow", "numpy"):
+        with suppress(metadata.PackageNotFoundError):  # it may have another name
+            found.append(f"{name} {metadata.version(name)}")
+    return found

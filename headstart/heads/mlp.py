@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from headstart import progress
 from headstart.errors import HeadstartError
-from headstart.frameworks import load_keras
+from headstart.frameworks import load_keras, without_retracing_remarks
 from headstart.heads.data import (
     HeadFit,
     Rows,
@@ -57,7 +57,7 @@ def fit_mlp(
     training = _Training(data, row_weights(data.labels, data.counts, weight), seed)
     if epochs is not None:
         training.epochs = training.patience = epochs
-    with progress.stage("mlp head", training.epochs) as stage:
+    with progress.stage("mlp head", training.epochs) as stage, without_retracing_remarks():
         while training.run_epoch():
             stage.advance()
     return HeadFit(_head(training.best), {"class_weight": weight, **training.details()})

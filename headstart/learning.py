@@ -1,0 +1,183 @@
+"""What learns, in its order: the head on frozen features, then what is unfrozen behind a cut."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from headstart.augment import Augmentation
+from headstart.backbones import load_backbone
+from headstart.classifier import Classifier, PixelChoices
+from headstart.engine import choose_engine, resolve_precision
+from headstart.errors import HeadstartError
+from headstart.features import Views, extract
+from headstart.features.extraction import Source
+from headstart.finetune import Limits, Task, Tuned, fine_tune
+from headstart.heads import HeadFit, TrainingData, choose_head, fit_head
+from headstart.interruption import noticed
+from headstart.prefix import Prefix, make_prefix
+from headstart.preparation import Material, prepare_images
+from headstart.recipe import Recipe
+from headstart.stopwatch import Stopwatch
+
+# Seconds of a time limit kept for head, evaluation and bundle, besides a tenth of it.
+_RESERVE = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What is there once a head is fitted, and after fine-tuning what that gave.
+
+    `recipe` is filled in: which head, which class weight, what was unfrozen in the end.
+    """
+
+    material: Material
+    prefix: Prefix
+    recipe: Recipe
+    fitted: HeadFit
+    task: Task | None = None
+    tuned: Tuned | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended fine-tuning early."""
+        return self.tuned is not None and self.tuned.details["stopped"] == "interrupted"
+
+    def classifier(self, class_names: Sequence[str]) -> Classifier:
+        """Head and network together."""
+        head = self.fitted.head if self.tuned is None else self.tuned.head
+        recipe = self.recipe
+        pixels = PixelChoices(recipe.resize, recipe.views, recipe.flip)
+        return Classifier(class_names, self.prefix, head, pixels)
+
+    def features(self, part: str) -> npt.NDArray[np.float16]:
+        """What the head gets for a part."""
+        if self.tuned is None or self.task is None or self.tuned.prefix.suffix is None:
+            return self.material.features.matrix(self.material.parts[part])
+        return self.tuned.features(part, self.task)
+
+    def remove_checkpoints(self) -> None:
+        """Remove what a killed run would go on from, unless this one was stopped by Ctrl-C."""
+        if self.task is not None and not self.interrupted:
+            shutil.rmtree(self.task.folder, ignore_errors=True)
+
+
+def fit_images(
+    images: Sequence[Source],
+    labels: npt.NDArray[np.int64],
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    time_limit: float | None = None,
+) -> Learned:
+    """Learn from all of the images, (n,) labels from 0: no test part, no evaluation, no bundle.
+
+    Raises:
+        BadImage: An image that cannot be decoded.
+        HeadstartError: As `fit`.
+    """
+    watch = Stopwatch()
+    deadline = deadline_of(time_limit, watch)
+    prefix, recipe = choose_prefix(recipe, device)
+    return learn(prepare_images(images, labels, recipe, prefix), prefix, recipe, deadline, watch)
+
+
+def deadline_of(time_limit: float | None, watch: Stopwatch) -> float:
+    """When features and fine-tuning have to end, as `time.monotonic()` counts.
+
+    Raises:
+        HeadstartError: The limit is not above 0.
+    """
+    if time_limit is None:
+        return math.inf
+    if not time_limit > 0:
+        raise HeadstartError(
+            f"The time limit cannot be {time_limit}. Expected seconds, more than 0."
+        )
+    return watch.start + time_limit * 0.9 - _RESERVE
+
+
+def learn(
+    material: Material, prefix: Prefix, recipe: Recipe, deadline: float, watch: Stopwatch
+) -> Learned:
+    """Fit the head, then fine-tune where the recipe asks for it."""
+    with watch.stage("head"):
+        fitted = _fit_head(material, recipe, _head_data(material, prefix, recipe))
+    recipe = replace(recipe, head=fitted.head.kind, class_weight=fitted.details["class_weight"])
+    if recipe.unfreeze == 0 and recipe.augment == "auto":
+        recipe = replace(recipe, augment="none")
+    learned = Learned(material, prefix, recipe, fitted)
+    return learned if recipe.unfreeze == 0 else _tuned(learned, deadline, watch)
+
+
+def choose_prefix(recipe: Recipe, device: str) -> tuple[Prefix, Recipe]:
+    """The frozen network of a recipe, and the recipe with what it left open filled in."""
+    engine = choose_engine(device)
+    precision = resolve_precision(recipe.precision, engine)
+    backbone = load_backbone(
+        recipe.backbone, weights=recipe.weights, preprocessing=recipe.preprocessing
+    )
+    info = backbone.info
+    image_size = recipe.height_and_width or (info.image_size, info.image_size)
+    recipe = replace(recipe, backbone=info.name, image_size=image_size, precision=precision)
+    if info.source == "own":
+        recipe = replace(recipe, preprocessing=info.preprocessing)
+    return make_prefix(backbone, image_size, engine, precision), recipe
+
+
+def _head_data(material: Material, prefix: Prefix, recipe: Recipe) -> TrainingData:
+    """Features of the training images, and of views of them where all stays frozen."""
+    labels, split, features = material.labels, material.split, material.features
+    train, count, rows = features, 1, split.train
+    if recipe.unfreeze == 0 and recipe.augment in ("light", "strong"):
+        views = Views(Augmentation(recipe.augment, recipe.flip), recipe.kept_views)
+        images = [material.images[row] for row in split.train]
+        train = extract(images, prefix, resize=recipe.resize, views=views)
+        count, rows = views.count + 1, np.arange(len(images))
+    which = np.tile(np.arange(count), len(rows))
+    return TrainingData(
+        features=train.matrix(np.repeat(rows, count), which),
+        labels=np.repeat(labels[split.train], count),
+        num_classes=material.num_classes,
+        validation_features=features.matrix(split.validation),
+        validation_labels=labels[split.validation],
+        groups=np.repeat(material.groups[split.train], count),
+    )
+
+
+def _fit_head(material: Material, recipe: Recipe, data: TrainingData) -> HeadFit:
+    counts = np.bincount(material.labels[material.split.train], minlength=material.num_classes)
+    kind = choose_head(counts) if recipe.head == "auto" else recipe.head
+    return fit_head(
+        kind,
+        data,
+        seed=recipe.seed,
+        class_weight=recipe.class_weight,
+        epochs=recipe.head_epochs,
+    )
+
+
+def _tuned(learned: Learned, deadline: float, watch: Stopwatch) -> Learned:
+    """Fine-tune; Ctrl-C ends that soon, with the best so far."""
+    material, parts = learned.material, learned.material.parts
+    images, digests = material.images, material.features.digests
+    with watch.stage("fine-tune"), noticed() as asked:
+        task = Task(
+            images={name: [images[row] for row in rows] for name, rows in parts.items()},
+            labels={name: material.labels[rows] for name, rows in parts.items()},
+            digests={name: [digests[row] for row in rows] for name, rows in parts.items()},
+            num_classes=material.num_classes,
+            prefix=learned.prefix,
+            head=learned.fitted.head,
+            class_weight=learned.recipe.class_weight,
+            recipe=learned.recipe,
+            limits=Limits(deadline, asked),
+        )
+        tuned = fine_tune(task)
+    recipe = replace(learned.recipe, unfreeze=tuned.unfreeze)
+    return replace(learned, prefix=tuned.prefix, recipe=recipe, task=task, tuned=tuned)
