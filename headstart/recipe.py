@@ -239,7 +239,7 @@ NAMED = {
             weight_decay=0,
             label_smoothing=0,
             dropout=0.3,
-            clip_norm=None,
+            clip_norm=0,
         ),
     ),
 }

@@ -30,7 +30,7 @@ class Tuning:
         weight_decay: Of adamw, 0 or more.
         label_smoothing: The part of each label that is spread over all classes, 0 to 0.5.
         dropout: The part of the features dropped before the last layer, 0 to 0.9.
-        clip_norm: Largest norm of all gradients together; None does not clip.
+        clip_norm: Largest norm of all gradients together; 0 does not clip.
         mixup: Strength of mixup on what enters the trained part (alpha of its beta distribution,
             Zhang et al. 2018, https://arxiv.org/abs/1710.09412); 0 for none.
         interpolate: Whether weights between start and end are looked at too (WiSE-FT, Wortsman et
@@ -51,7 +51,7 @@ class Tuning:
     weight_decay: float = 0.004
     label_smoothing: float = 0.1
     dropout: float = 0.2
-    clip_norm: float | None = 1.0
+    clip_norm: float = 1.0
     mixup: float = 0.0
     interpolate: bool = True
 
@@ -61,8 +61,7 @@ class Tuning:
         _one_of("schedule", self.schedule, SCHEDULES)
         if self.learning_rate is not None:
             _number("learning_rate", self.learning_rate, 0, 1, open_low=True)
-        if self.clip_norm is not None:
-            _number("clip_norm", self.clip_norm, 0, 1e6, open_low=True)
+        _number("clip_norm", self.clip_norm, 0, 1e6)
         if self.epochs is not None:
             _whole("epochs", self.epochs, 1, 10_000)
         _whole("patience", self.patience, 1, 10_000)

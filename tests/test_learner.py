@@ -123,7 +123,7 @@ def test_weights_go_back_and_forth() -> None:
 
 @pytest.mark.parametrize("decay", [1.0, 0.1])
 def test_deeper_layers_make_smaller_steps(decay: float) -> None:
-    tuning = replace(TUNING, layer_decay=decay, weight_decay=0, clip_norm=None)
+    tuning = replace(TUNING, layer_decay=decay, weight_decay=0, clip_norm=0)
     made = learner(tuning, unfreeze="all")
     before = made.weights()
     take_steps(made, 1, rate=1e-3)

@@ -12,7 +12,7 @@ import hashlib
 import math
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -48,6 +48,7 @@ def extract(
     resize: str = "squash",
     deadline: float = math.inf,
     views: Views = PLAIN,
+    asked: Callable[[], bool] = lambda: False,
 ) -> Features:
     """Make the features of `images` that are not kept yet, and keep them.
 
@@ -57,6 +58,7 @@ def extract(
         resize: `squash`, `crop` or `pad`.
         deadline: `time.monotonic()` at which to stop; what was made until then stays kept.
         views: Which views of each image; by default the image itself.
+        asked: Whether somebody wants it to stop, as at the deadline.
 
     Raises:
         HeadstartError: The network cannot be loaded or gives values that are not finite, or
@@ -65,7 +67,7 @@ def extract(
     check_resize(resize)
     folder = cache_root() / "features" / prefix.identity.here().key
     run = _Extraction(folder, prefix, (resize, views), images)
-    run.run(deadline)
+    run.run(lambda: time.monotonic() >= deadline or asked())
     return run.features()
 
 
@@ -114,10 +116,10 @@ class _Extraction:
         self.flushed = time.monotonic()
         self.told = False
 
-    def run(self, deadline: float) -> None:
+    def run(self, ends: Callable[[], bool]) -> None:
         waiting: deque[_Waiting] = deque()
         with progress.stage(STAGE, len(self.images)) as stage, ExitStack() as stack:
-            looked = stack.enter_context(closing(self._looked(deadline)))
+            looked = stack.enter_context(closing(self._looked(ends)))
             needed = stack.enter_context(closing(self._needed(looked, waiting, stage)))
             first = next(needed, None)
             if first is not None:  # else no engine is needed, and no framework imported
@@ -128,13 +130,13 @@ class _Extraction:
                     stage.advance(int(one.last))
             self._flush()
 
-    def _looked(self, deadline: float) -> Generator[list[_Looked | _Bad]]:
+    def _looked(self, ends: Callable[[], bool]) -> Generator[list[_Looked | _Bad]]:
         for start in range(0, len(self.images), _RENEW):
             block = range(start, min(start + _RENEW, len(self.images)))
             tasks = (block[first : first + _BATCH] for first in range(0, len(block), _BATCH))
             with self._reading(), closing(map_in_order(self._look, tasks)) as batches:
                 for batch in batches:
-                    if time.monotonic() >= deadline:
+                    if ends():
                         return
                     yield batch
 

@@ -30,16 +30,18 @@ def find_best_depth(task: Task, model: Any, wanted: Wanted) -> Tuned:
     """
     tried: list[dict[str, Any]] = []
     best: tuple[Kept, Stage, Depth] | None = None
+    ended = ""
     for depth in depths(model):
         begin = time.monotonic()
         try:
-            kept = keep(task.prefix, model, depth, wanted, task.limits.deadline)
+            kept = keep(task.prefix, model, depth, wanted, task.limits)
             start = Start(kept.cut, task.head)
             if best is not None:
                 start = Start(kept.cut, best[1].head, best[1].suffix.weights)
             stage = tune(task, kept, start, depth.name)
         except OutOfTime:
-            progress.remark(STAGE, f"no time left to unfreeze from {depth.name}")
+            ended = task.out_of_time
+            progress.remark(STAGE, f"{ended}: not unfrozen from {depth.name}")
             break
         if not tried:
             tried.append(_row("frozen", 0, stage.before))
@@ -52,9 +54,10 @@ def find_best_depth(task: Task, model: Any, wanted: Wanted) -> Tuned:
     name = "frozen" if best is None else best[2].name
     table = [{**row, "kept": row["unfrozen from"] == name} for row in tried]
     if best is None:
-        return frozen(task, {"stopped": "not better than frozen", "tried": table})
+        return frozen(task, {"stopped": ended or "not better than frozen", "tried": table})
     kept, stage, depth = best
-    return finish(task, kept, stage, {"depth": depth.name, **stage.details(), "tried": table})
+    details = {"depth": depth.name, **stage.details(), "tried": table}
+    return finish(task, kept, stage, details | ({"stopped": ended} if ended else {}))
 
 
 def depths(model: Any) -> list[Depth]:

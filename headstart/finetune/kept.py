@@ -21,6 +21,7 @@ from headstart.errors import HeadstartError
 from headstart.features import PLAIN, Features, Views, extract
 from headstart.features.extraction import Source
 from headstart.finetune.inputs import ImageInputs, Inputs, KeptInputs
+from headstart.finetune.loop import Limits
 from headstart.prefix import Prefix, cut_prefix
 
 Rows = npt.NDArray[np.int64]
@@ -51,7 +52,7 @@ class Kept:
 
 
 class OutOfTime(Exception):
-    """The time limit is over before all features at the cut are there."""
+    """The time limit, or Ctrl-C, came before all features at the cut were there."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Wanted:
         return replace(self, views=replace(self.views, count=count) if count else PLAIN)
 
 
-def keep(whole: Prefix, model: Any, depth: Depth, wanted: Wanted, deadline: float) -> Kept:
+def keep(whole: Prefix, model: Any, depth: Depth, wanted: Wanted, limits: Limits) -> Kept:
     """Make what is missing of the features that a depth needs.
 
     Args:
@@ -81,10 +82,10 @@ def keep(whole: Prefix, model: Any, depth: Depth, wanted: Wanted, deadline: floa
         model: The same as a Keras model.
         depth: What is to learn.
         wanted: Of which images, and which views.
-        deadline: `time.monotonic()` at which to stop.
+        limits: When to stop.
 
     Raises:
-        OutOfTime: The deadline came first; what was made stays kept.
+        OutOfTime: That came first; what was made stays kept.
     """
     cut, wanted = _fitting(whole, model, depth, wanted)
     point, place = cut.point, cut_prefix(whole, cut.point)
@@ -105,7 +106,14 @@ def keep(whole: Prefix, model: Any, depth: Depth, wanted: Wanted, deadline: floa
     features = {}
     for part, images in wanted.parts.items():
         views = wanted.views if part == "train" else PLAIN
-        found = extract(images, place, resize=wanted.resize, deadline=deadline, views=views)
+        found = extract(
+            images,
+            place,
+            resize=wanted.resize,
+            deadline=limits.deadline,
+            views=views,
+            asked=limits.asked,
+        )
         _check(found)
         features[part] = found
     inputs = {part: KeptInputs(found, place.shape) for part, found in features.items()}

@@ -206,9 +206,9 @@ def _compile(model: Any, tuning: Tuning, groups: dict[str, int]) -> list[tuple[A
 def _optimizer(tuning: Tuning) -> Any:
     optimizers = load_keras().optimizers
     if tuning.optimizer == "adam":
-        return optimizers.Adam(1e-3, global_clipnorm=tuning.clip_norm)
+        return optimizers.Adam(1e-3, global_clipnorm=tuning.clip_norm or None)
     made = optimizers.AdamW(
-        1e-3, weight_decay=tuning.weight_decay, global_clipnorm=tuning.clip_norm
+        1e-3, weight_decay=tuning.weight_decay, global_clipnorm=tuning.clip_norm or None
     )
     made.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return made

@@ -33,11 +33,11 @@ def fine_tune(task: Task) -> Tuned:
     depth = find_depth(model, task.recipe.unfreeze)
     start = time.monotonic()
     try:
-        kept = keep(task.prefix, model, depth, wanted, task.limits.deadline)
+        kept = keep(task.prefix, model, depth, wanted, task.limits)
         stage = tune(task, kept, Start(kept.cut, task.head), depth.name)
     except OutOfTime:
-        progress.remark(STAGE, "the time limit leaves no time to fine-tune; all stays frozen")
-        return frozen(task, {"stopped": "time limit"})
+        progress.remark(STAGE, f"{task.out_of_time}: no time to fine-tune; all stays frozen")
+        return frozen(task, {"stopped": task.out_of_time})
     details = {"depth": depth.name, **stage.details(), "seconds": time.monotonic() - start}
     return finish(task, kept, stage, details)
 

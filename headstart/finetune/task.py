@@ -65,6 +65,11 @@ class Task:
     limits: Limits = field(default_factory=Limits)
 
     @property
+    def out_of_time(self) -> str:
+        """Why there is no time left."""
+        return "interrupted" if self.limits.asked() else "time limit"
+
+    @property
     def folder(self) -> Path:
         """Where the checkpoints of this very run are."""
         recipe = self.recipe.to_dict()
@@ -176,8 +181,9 @@ class _Trying:
 def _chosen(task: Task, learner: Learner, problem: Problem, trying: _Trying) -> dict[str, Any]:
     """Learning rate, and whether views are used: tried once in a run, and remembered."""
     path = task.folder / "chosen.json"
-    with suppress(OSError, ValueError):
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {"learning_rate": float(found["learning_rate"]), "views": bool(found["views"])}
     tuning = task.recipe.tuning
     rate = tuning.learning_rate or usual_rate(len(problem.train.labels), tuning)
     chosen: dict[str, Any] = {"learning_rate": rate, "views": True}
