@@ -49,8 +49,17 @@ def run_summary(run: Run) -> str:
 
 def _tuning_lines(found: Mapping[str, Any] | None) -> list[str]:
     """What fine-tuning did, for people."""
-    if found is None or "moved" not in found:
+    if found is None:
         return []
+    lines = [f"Not fine-tuned: {found['stopped']}."]
+    if "moved" in found:
+        lines = _what_moved(found)
+    if found.get("tried"):
+        lines += ["", table(found["tried"])]
+    return lines
+
+
+def _what_moved(found: Mapping[str, Any]) -> list[str]:
     lines = [
         f"Fine-tuned {found['epochs']} epochs (best: {found['best_epoch']}, ended by "
         f"{found['stopped']}), learning rate {found['learning_rate']:.2g}; {len(found['moved'])} "
@@ -59,8 +68,6 @@ def _tuning_lines(found: Mapping[str, Any] | None) -> list[str]:
     if found["before"] and found["after"]:
         before, after = found["before"]["accuracy"], found["after"]["accuracy"]
         lines.append(f"Validation accuracy: {before:.3f} frozen, {after:.3f} fine-tuned.")
-    if found.get("tried"):
-        lines += ["", table(found["tried"])]
     return lines
 
 

@@ -187,3 +187,15 @@ def test_lite_by_path(tmp_path: Path) -> None:
 def test_unknown_name() -> None:
     with pytest.raises(HeadstartError, match="Expected a name such as resnet50"):
         load_backbone("resnet500")
+
+
+def test_layers_have_the_same_names_each_time() -> None:
+    names = [
+        [
+            layer.name
+            for layer in load_backbone("mobilenet_v3_small", weights=None).build((32, 32)).layers
+        ]
+        for _ in range(2)
+    ]
+    assert names[0] == names[1]
+    assert any(name.startswith("activation") for name in names[0])  # which has none of its own

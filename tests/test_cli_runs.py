@@ -91,6 +91,7 @@ def test_every_option_of_fit_arrives(headstart: Command) -> None:
         "head": "prototype",
         "seed": 7,
         "class_weight": "balanced",
+        "augment": "none",  # while all stays frozen
     }
 
 

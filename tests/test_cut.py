@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from headstart.backbones import find_backbone, list_backbones, load_backbone
-from headstart.cut import cut_at, cut_before_last, cut_points, flatten
+from headstart.cut import call_with, cut_at, cut_before_last, cut_points, flatten
 from headstart.errors import HeadstartError
 from headstart.frameworks import load_keras
 
@@ -180,3 +180,13 @@ def subclassed() -> Any:
 def test_a_model_that_cannot_be_split(model: Any) -> None:
     with pytest.raises(HeadstartError, match=r"cannot be split\. Expected a functional or built"):
         cut_points(model())
+
+
+def test_other_layers_in_place_of_some() -> None:
+    model, x = small(), keras.Input((4,))
+    values = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    same = keras.Model(x, call_with(model, x, {}))
+    np.testing.assert_array_equal(same(values), model(values))
+    plain = keras.layers.Identity(name="nothing")
+    other = keras.Model(x, call_with(model, x, {"b": plain, "c": plain}))
+    np.testing.assert_allclose(other(values), 2 * model.get_layer("a")(values), rtol=1e-6)

@@ -74,7 +74,7 @@ def test_what_a_run_gives() -> None:
 
 def test_the_recipe_is_filled_in() -> None:
     assert trained().run.recipe == replace(
-        RECIPE, image_size=(32, 32), head="linear", class_weight="none"
+        RECIPE, image_size=(32, 32), head="linear", class_weight="none", augment="none"
     )
     assert RECIPE.head == "auto"
     prefix, recipe = choose_prefix(Recipe(backbone="tiny"), "cpu")

@@ -16,7 +16,6 @@ from feature_rows import head_digest
 from PIL import Image
 from tiny_run import CLASSES, RECIPE, fresh_cache, trained
 
-from headstart import training as module
 from headstart.errors import DatasetError
 from headstart.heads import TrainingData, fit_head
 from headstart.run import Run
@@ -120,7 +119,7 @@ def test_copies_stay_on_one_side(photos: Path, monkeypatch: pytest.MonkeyPatch) 
         groups.append(data.groups)
         return fit_head(kind, data, **options)
 
-    monkeypatch.setattr(module, "fit_head", watched)
+    monkeypatch.setattr("headstart.learning.fit_head", watched)
     for path in trained().paths[::4]:
         with Image.open(path) as image:
             image.resize((64, 48)).save(photos / path.parent.name / f"{path.stem}.jpg", quality=90)

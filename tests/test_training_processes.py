@@ -19,7 +19,8 @@ from headstart.training import fit
 
 SLOW_FIT = """
 import sys, time
-from headstart import features, store, training
+from headstart import store, training
+from headstart.features import extraction as features
 from headstart.recipe import Recipe
 
 def slow(data, size, resize, decode=features.decode):

@@ -78,10 +78,20 @@ class Training:
         self.before = self._judged() if self.validated else None
         self.steps = -(-len(problem.train.labels) // tuning.batch_size)  # of an epoch
 
-    def run(self, epochs: int, learning_rate: float, limits: Limits) -> Record:
-        """Train, and leave the learner at its last weights and `best` at the best ones."""
+    def run(
+        self, epochs: int, learning_rate: float, limits: Limits, *, retries: int | None = None
+    ) -> Record:
+        """Train, and leave the learner at its last weights and `best` at the best ones.
+
+        Args:
+            epochs: How many.
+            learning_rate: The highest one.
+            limits: When to stop earlier.
+            retries: How often a learning rate that is too high is lowered; 3 where left out.
+        """
         begin = self.learner.state()
-        record = self._resumed() or Record(epochs, learning_rate)
+        used = 0 if retries is None else _RETRIES - retries
+        record = self._resumed() or Record(epochs, learning_rate, used)
         with progress.stage(STAGE, record.epochs * self.steps) as stage:
             stage.advance(len(record.history) * self.steps)
             while not record.stopped:

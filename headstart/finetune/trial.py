@@ -52,28 +52,33 @@ class Trials:
 
     def better_rate(self, problem: Problem, rate: float) -> float:
         """The default, or one of its neighbours where that is better beyond chance."""
-        usual = self._try(problem, rate)
-        found = [(self._try(problem, rate * factor), rate * factor) for factor in FACTORS]
-        good = [one for one in found if one[0].beats(usual)]
-        if not good:
-            return rate
-        best = min(good, key=lambda one: one[0].calibrated_loss)[1]
-        progress.remark(STAGE, f"learning rate {best:.2g}, better than {rate:.2g} on validation")
+        found = {one: self._try(problem, one) for one in (rate, *(rate * by for by in FACTORS))}
+        best = rate
+        for one, judged in found.items():
+            usual, so_far = found[rate], found[best]
+            if judged is None or not (usual is None or judged.beats(usual)):
+                continue
+            if so_far is None or judged.calibrated_loss < so_far.calibrated_loss:
+                best = one
+        if best != rate:
+            progress.remark(STAGE, f"learning rate {best:.2g}, better than {rate:.2g}")
         return best
 
     def views_help(self, problem: Problem, rate: float) -> bool:
         """Whether learning from views is no worse than from the images alone, beyond chance."""
         with_them, without = self._try(problem, rate), self._try(without_views(problem), rate)
-        helps = not without.beats(with_them)
+        helps = with_them is None or without is None or not without.beats(with_them)
         if not helps:
             progress.remark(STAGE, "augmented views make it worse on validation: none are used")
         return helps
 
-    def _try(self, problem: Problem, rate: float) -> Judgement:
+    def _try(self, problem: Problem, rate: float) -> Judgement | None:
+        """Judge the learner after a short training; None where that diverged."""
         begin = self._learner.state()
         images = max(self._tuning.batch_size, int(_PART * self._epochs * len(problem.train.labels)))
         training = Training(self._learner, some(problem, images), self._tuning, Checkpoint(None))
-        training.run(1, rate, self._limits)
-        judged = judge(self._learner, problem.validation, self._tuning.label_smoothing)
+        record = training.run(1, rate, self._limits, retries=0)
+        diverged = record.stopped == "diverged"
+        judged = None if diverged else judge(self._learner, problem.validation, 0.0)
         self._learner.set_state(begin)
         return judged

@@ -1,0 +1,108 @@
+"""Fine-tuning from the command line, in this process: options, recipes, what is printed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_run import SIDE, fresh_cache, trained
+
+from headstart import cli, training
+from headstart.recipe import read_recipe
+from headstart.run import Run
+
+OPTIONS = ("--backbone", "tiny", "--image-size", str(SIDE), "--precision", "float32")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    fresh_cache(monkeypatch, tmp_path / "cache")
+    shutil.copytree(trained().photos, tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def headstart(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> Any:
+    """Run a command; gives its exit code."""
+    monkeypatch.setattr("sys.argv", ["headstart", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def test_the_tutorial_with_other_numbers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("--unfreeze", 3, "--epochs", 1, "--head-epochs", 2, "--learning-rate", 0.001)
+    code = headstart(monkeypatch, "fit", "photos", *OPTIONS, "--recipe", "tutorial", *few, "--json")
+    values = json.loads(capsys.readouterr().out)
+    assert (code, values["head"]) == (0, "mlp")
+    assert values["fine_tuning"]["moved"] == ["block3_conv", "block3_bn"]
+    assert values["fine_tuning"]["learning_rate"] == 0.001
+    assert len(values["head_fit"]["train_loss"]) == 2
+    recipe = read_recipe("photos.headstart/recipe.toml")
+    assert recipe.tuning.optimizer == "adam"
+    assert recipe.to_dict() == values["recipe"]
+
+
+def test_as_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--unfreeze", "auto", "--epochs", 2, "--learning-rate", 0.003, "--kept-views", 1)
+    assert headstart(monkeypatch, "fit", "photos", *OPTIONS, *options) == 0
+    printed, told = capsys.readouterr()
+    assert "layers moved, " in printed or "Not fine-tuned: not better than frozen." in printed
+    assert "unfrozen from  " in printed
+    assert "fine-tune: features at block1_relu (16 x 16 x 8): 1 MB for 102" in told
+
+
+def test_a_recipe_of_a_bundle_gives_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--unfreeze", "block3", "--epochs", 1, "--learning-rate", 0.003, "--no-flip")
+    assert headstart(monkeypatch, "fit", "photos", *OPTIONS, *options, "--json") == 0
+    first = json.loads(capsys.readouterr().out)
+    shutil.copy("photos.headstart/recipe.toml", "run.toml")
+    assert headstart(monkeypatch, "fit", "photos", "--recipe", "run.toml", "--json") == 0
+    second = json.loads(capsys.readouterr().out)
+    assert second["recipe"] == first["recipe"]
+    assert second["metrics"] == first["metrics"]
+
+
+def test_ctrl_c_while_fine_tuning_is_told_by_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Run:
+        return replace(trained().run, fine_tuning={"stopped": "interrupted"})
+
+    monkeypatch.setattr(training, "fit", interrupted)
+    assert headstart(monkeypatch, "fit", "photos", *OPTIONS, "--unfreeze", "block") == 130
+    assert "Test accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--recipe", "missing.toml"), "The recipe 'missing.toml' cannot be read"),
+        (("--unfreeze", "block9"), "no layer whose name begins with 'block9'"),
+        (("--unfreeze", "99"), "The last 99 layers of 'tiny' cannot be unfrozen"),
+        (("--unfreeze", "-1"), "no layer whose name begins with '-1'"),
+        (("--learning-rate", "0"), "learning_rate cannot be 0.0. Expected a number above 0 to 1."),
+        (("--views", "99"), "views cannot be 99"),
+        (("--augment", "much"), "'much' is not one of 'auto', 'none', 'light', 'strong'"),
+    ],
+)
+def test_bad_input(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    assert headstart(monkeypatch, "fit", "photos", *OPTIONS, *options) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert "Traceback" not in told
