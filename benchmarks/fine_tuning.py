@@ -10,8 +10,6 @@ which depth came out: `0` where validation preferred the frozen network. With `-
 run is appended to a JSON-lines file, and not run again where it stands there: the same command goes
 on where it was stopped. The cache is in a folder of TMPDIR (some GB for deep cuts). Prints one JSON
 object.
-
-RESULTS
 """
 
 from __future__ import annotations

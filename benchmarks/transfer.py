@@ -11,8 +11,6 @@ images a class a fifth is from its validation part, the rest from its training p
 both as they are. Each run is a process with no features kept. `--runs`: a JSON-lines file, to which
 finished runs are appended and in which none is run again; results and figure tell of all runs of
 these data and this network in it, with `--seeds 0` without a new one. Prints one JSON object.
-
-RESULTS
 """
 
 from __future__ import annotations

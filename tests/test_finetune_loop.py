@@ -81,7 +81,8 @@ def judging(losses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     some = judgement(np.full((2, 2), 0.5, np.float32), np.array([0, 1]), 0.1)
 
     def judge(*_: object) -> Judgement:
-        return replace(some, loss=next(given))
+        loss = next(given)
+        return replace(some, loss=loss, losses=np.array([loss], np.float64))
 
     monkeypatch.setattr("headstart.finetune.loop.judge", judge)
 

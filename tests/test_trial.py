@@ -125,10 +125,10 @@ def test_without_views_only_the_image_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("images", "optimizer", "rate"),
     [
-        (10_000, "adamw", 1e-3),
-        (1_500, "adamw", 1e-3),
-        (750, "adamw", 5e-4),
-        (10, "adamw", 1e-4),
+        (10_000, "adamw", 3e-4),
+        (1_500, "adamw", 3e-4),
+        (750, "adamw", 1.5e-4),
+        (10, "adamw", 3e-5),
         (1_500, "adam", 1e-4),
     ],
 )

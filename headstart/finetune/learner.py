@@ -115,7 +115,8 @@ class Learner:
     def head(self) -> Head:
         """The head as it is now."""
         layers = [tuple(np.array(one, np.float32) for one in d.get_weights()) for d in self._dense]
-        return Head(self.kind, tuple((weights, bias) for weights, bias in layers))
+        kind = "linear" if self.kind == "prototype" else self.kind  # no class means any more
+        return Head(kind, tuple((weights, bias) for weights, bias in layers))
 
     def state(self) -> list[npt.NDArray[Any]]:
         """All that the next step depends on: weights, optimiser, and the dropout's random state."""

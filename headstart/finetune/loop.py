@@ -45,7 +45,8 @@ class Record:
         epochs: How many are planned.
         learning_rate: The highest one, lowered where it was too high.
         retries: How often that was.
-        history: `train_loss`, `validation_loss`, `validation_accuracy` and `seconds` of each epoch.
+        history: `train_loss`, `validation_loss` (at the best temperature: a network that becomes
+            too sure is not worse for that), `validation_accuracy` and `seconds` of each epoch.
         best_epoch: From 1; 0 is the start.
         stopped: Why it ended: `epochs`, `patience`, `time limit`, `interrupted`, `diverged`; ""
             while it runs.
@@ -207,7 +208,7 @@ def rate_at(step: int, steps: int, tuning: Tuning) -> float:
 
 
 def _figures(one: Judgement) -> dict[str, float]:
-    return {"validation_loss": one.loss, "validation_accuracy": one.accuracy}
+    return {"validation_loss": one.calibrated_loss, "validation_accuracy": one.accuracy}
 
 
 def _shapes(weights: Arrays) -> dict[str, tuple[int, ...]]:

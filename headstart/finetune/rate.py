@@ -14,7 +14,8 @@ from headstart.tuning import Tuning
 _STEPS = 600  # that a stage takes at least, about
 _FEWEST, _MOST = 12, 20  # epochs
 _TIMED = 3  # steps
-_RATES = {"adamw": 1e-3, "adam": 1e-4}
+# On trashnet, 10 blocks: 3e-4 was better than 1e-3 (0.24 and 0.27 validation loss).
+_RATES = {"adamw": 3e-4, "adam": 1e-4}
 _MANY = 1500  # images from which on the learning rate is the usual one; below it is lower
 _LOWEST = 0.1  # of the usual one
 
