@@ -194,9 +194,10 @@ def read_about(folder: Path) -> dict[str, Any]:
             f"The bundle '{folder}' has format {written}. Expected format {FORMAT}. "
             "Install the newest headstart, or train again."
         )
-    if about.get("checksum") != _checksum(about):
+    files = about.get("files", {})
+    if about.get("checksum") != _checksum(about) or not isinstance(files, dict):
         raise _damaged(folder, "bundle.json")
-    for name, digest in dict(about.get("files", {})).items():
+    for name, digest in files.items():
         if not _is_as_written(folder / Path(name).name, digest):
             raise _damaged(folder, name)
     return dict(about)
@@ -225,12 +226,20 @@ def load(path: str | os.PathLike[str]) -> Classifier:
     Raises:
         HeadstartError: Not a bundle, from a newer headstart, or damaged.
     """
+    folder = Path(path)
+    return classifier_of(folder, read_about(folder))
+
+
+def classifier_of(folder: Path, about: Mapping[str, Any]) -> Classifier:
+    """Put the classifier of a bundle together, of which `read_about` has given `about`.
+
+    Raises:
+        HeadstartError: Something is missing, or does not fit.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    folder = Path(path)
     try:
-        about = read_about(folder)
         values = about["prefix"]
         identity = PrefixIdentity(**{**values, "image_size": tuple(values["image_size"])})
         head = head_from_arrays(about["head"], load_file(folder / _HEAD))

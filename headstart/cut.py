@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from headstart.errors import HeadstartError
 from headstart.frameworks import load_keras
+
+Call: TypeAlias = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -128,19 +130,40 @@ def flatten(model: Any) -> Any:
     return keras.Model(x, _unfold(graph, x, {}), name=model.name)
 
 
-def call_with(model: Any, x: Any, substitutes: Mapping[str, Any]) -> Any:
-    """Call a flat model on `x`, with other layers in place of those that `substitutes` names."""
+def call_again(model: Any, x: Any, call: Call) -> Any:
+    """Call the layers of a functional model anew, from `x` on.
+
+    Args:
+        model: With one input and one output.
+        x: What takes the place of its input.
+        call: Makes each call, of an operation with its arguments and keywords.
+    """
     keras = load_keras()
     known = {id(model.inputs[0]): x}
-    for node in _nodes(model):
+    for node in nodes(model):
         if node.is_input:
             continue
         arguments, keywords = node.arguments.fill_in(known)
-        layer = substitutes.get(node.operation.name)
-        outputs = node.operation(*arguments, **keywords) if layer is None else layer(arguments[0])
+        outputs = call(node.operation, arguments, keywords)
         for old, new in zip(node.outputs, keras.tree.flatten(outputs), strict=True):
             known[id(old)] = new
     return known[id(model.outputs[0])]
+
+
+def call_with(model: Any, x: Any, substitutes: Mapping[str, Any]) -> Any:
+    """Call a flat model on `x`, with other layers in place of those that `substitutes` names."""
+
+    def call(operation: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        layer = substitutes.get(operation.name)
+        return operation(*arguments, **keywords) if layer is None else layer(arguments[0])
+
+    return call_again(model, x, call)
+
+
+def nodes(model: Any) -> list[Any]:
+    """The calls of layers in a functional model, each after those that it needs."""
+    by_depth = model._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
 def _functional(model: Any) -> Any:
@@ -159,35 +182,23 @@ def _functional(model: Any) -> Any:
     return graph
 
 
-def _nodes(graph: Any) -> list[Any]:
-    """The calls of layers, each after those that it needs."""
-    by_depth = graph._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-
-
 def _unfold(graph: Any, x: Any, context: dict[str, Any]) -> Any:
     """Call every layer of `graph` anew from `x` on; a call with `training` holds for all inside."""
     keras = load_keras()
-    known = {id(graph.inputs[0]): x}
-    for node in _nodes(graph):
-        if node.is_input:
-            continue
-        arguments, keywords = node.arguments.fill_in(known)
-        operation = node.operation
+
+    def call(operation: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         fixed = context | {
             name: value
             for name, value in keywords.items()
             if name == "training" and value is not None
         }
         if isinstance(operation, keras.Model):
-            outputs = _unfold(_functional(operation), arguments[0], fixed)
-        else:
-            if fixed and getattr(operation, "_call_has_training_arg", False):
-                keywords = keywords | fixed
-            outputs = operation(*arguments, **keywords)
-        for old, new in zip(node.outputs, keras.tree.flatten(outputs), strict=True):
-            known[id(old)] = new
-    return known[id(graph.outputs[0])]
+            return _unfold(_functional(operation), arguments[0], fixed)
+        if fixed and getattr(operation, "_call_has_training_arg", False):
+            keywords = keywords | fixed
+        return operation(*arguments, **keywords)
+
+    return call_again(graph, x, call)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +216,7 @@ class _Graph:
     def __init__(self, model: Any) -> None:
         keras = load_keras()
         self.model = model
-        self.nodes = _nodes(model)
+        self.nodes = nodes(model)
         self.layers = [one for one in model.layers if not isinstance(one, keras.layers.InputLayer)]
         self.places = list(self._find_places())
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from headstart.cut import Cut, CutPoint, cut_at, cut_points
+from headstart.cut import Cut, CutPoint, cut_at, cut_points, flatten
 from headstart.errors import HeadstartError
 from headstart.frameworks import load_keras
 from headstart.suffix import size_of
@@ -98,13 +98,12 @@ def _ends_of_chain(points: Sequence[CutPoint]) -> Iterator[CutPoint]:
             yield point if pooled else before
 
 
-def cut_for(model: Any, depth: Depth, most: float) -> Cut | None:
-    """Cut where the depth wants it, or earlier where that makes the kept features smaller.
+def place_for(depth: Depth, most: float) -> CutPoint | None:
+    """Where the depth wants the cut, or earlier where that makes the kept features smaller.
 
     Where no weights lie before the cut, it is before everything: nothing frozen would be kept.
 
     Args:
-        model: The backbone that the depth was found for.
         depth: What is to learn.
         most: Bytes that the kept features of one image may take.
 
@@ -113,20 +112,32 @@ def cut_for(model: Any, depth: Depth, most: float) -> Cut | None:
     """
     start = depth.places[-1]
     useful = [one for one in depth.places if one.parameters_after < start.parameters_after]
-    if useful:
-        chosen = useful[0]
-        for place in useful[1:]:
-            near = place.layers_after - chosen.layers_after <= _FEW
-            if size_of(place.shape) <= _SMALLER * size_of(chosen.shape) and near:
-                chosen = place
-        if kept_bytes(chosen) > most:
-            fitting = [place for place in useful if kept_bytes(place) <= most]
-            if not fitting:
-                return None
-            chosen = fitting[0]
-    else:
-        chosen = start
-    return replace(cut_at(model, chosen.layer), learns=depth.learns)
+    if not useful:
+        return start
+    chosen = useful[0]
+    for place in useful[1:]:
+        near = place.layers_after - chosen.layers_after <= _FEW
+        if size_of(place.shape) <= _SMALLER * size_of(chosen.shape) and near:
+            chosen = place
+    if kept_bytes(chosen) <= most:
+        return chosen
+    return next((place for place in useful if kept_bytes(place) <= most), None)
+
+
+def cut_for(model: Any, depth: Depth, most: float) -> Cut | None:
+    """Cut a model, for which the depth was found, at `place_for`; None where there is none."""
+    place = place_for(depth, most)
+    return None if place is None else split_at(model, depth, place)
+
+
+def split_at(model: Any, depth: Depth, place: CutPoint) -> Cut:
+    """Cut a model at one of the places of a depth that was found for it."""
+    return replace(cut_at(model, place.layer), learns=depth.learns)
+
+
+def takes_images(cut: Cut) -> bool:
+    """Whether a backbone is cut before everything, so that images enter the suffix."""
+    return bool(cut.suffix.inputs[0].dtype == "uint8")
 
 
 def kept_bytes(point: CutPoint) -> int:
@@ -137,8 +148,6 @@ def kept_bytes(point: CutPoint) -> int:
 def _layers(model: Any) -> list[str]:
     """The layers of a backbone that may learn: all but its input and its pooling."""
     keras = load_keras()
-    from headstart.cut import flatten
-
     flat = flatten(model)
     names = [one.name for one in flat.layers if not isinstance(one, keras.layers.InputLayer)]
     return names[:-1]
@@ -147,8 +156,6 @@ def _layers(model: Any) -> list[str]:
 def _check_learns(model: Any, layers: Sequence[str], first: int, unfreeze: int | str) -> None:
     """Make sure that a layer from `first` on has weights that can learn."""
     keras = load_keras()
-    from headstart.cut import flatten
-
     never = keras.layers.Normalization  # its numbers were measured, not learned
     can = {one.name for one in flatten(model).layers if one.weights and not isinstance(one, never)}
     if can.intersection(layers[first:]):
@@ -192,6 +199,4 @@ def _first_named(model: Any, layers: Sequence[str], name: str) -> int:
 def _has_joins(model: Any) -> bool:
     keras = load_keras()
     joins = (keras.layers.Add, keras.layers.Concatenate, keras.layers.Multiply)
-    from headstart.cut import flatten
-
     return any(isinstance(layer, joins) for layer in flatten(model).layers)

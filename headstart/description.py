@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from headstart.bundle import load, read_about
+from headstart.bundle import classifier_of, read_about
 from headstart.console import displayable
 from headstart.errors import HeadstartError
 from headstart.heads import Head
-from headstart.summary import table
+from headstart.summary import table, training_lines
 
 FROZEN = "frozen"
 BEFORE = "frozen before the cut"
@@ -120,7 +120,7 @@ def describe(path: str | os.PathLike[str]) -> Description:
     """
     folder = Path(path)
     about = read_about(folder)
-    classifier = load(folder)
+    classifier = classifier_of(folder, about)
     try:
         return Description(
             name=folder.resolve().name,
@@ -201,7 +201,7 @@ def _lines(one: Description, every_layer: bool) -> Iterator[str]:
     yield _cut_line(one)
     if (total := one.parameters) is not None:
         yield "Parameters: {all:,}; {learned:,} learned, {frozen:,} frozen.".format(**total)
-    yield from _training_lines(one.fine_tuning)
+    yield from training_lines(one.fine_tuning)
     counts = ", ".join(f"{part} {count:,}" for part, count in one.data["images"].items())
     yield displayable(f"Data: {one.data['name']}; images: {counts}.")
     test = "test {accuracy:.3f} ({low:.3f} to {high:.3f})".format(**one.metrics["test"])
@@ -220,26 +220,6 @@ def _cut_line(one: Description) -> str:
         f"Cut behind {displayable(cut['layer'])} ({_shape(cut['shape'])}): what lies before ran "
         "once for each image and was kept, what lies behind was trained on that."
     )
-
-
-def _training_lines(found: Mapping[str, Any] | None) -> Iterator[str]:
-    if found is None or "epochs" not in found:
-        if found is not None:
-            yield f"Fine-tuning left all as it was: {displayable(str(found.get('stopped')))}."
-        return
-    line = (
-        f"Fine-tuned {found['epochs']} epochs (best: {found['best_epoch']}, ended by "
-        f"{found['stopped']}), learning rate {found['learning_rate']:.2g}"
-    )
-    if found.get("share") == 0:
-        yield f"{line}; not better on validation than frozen, which was kept."
-        return
-    yield f"{line}; the weights lie {found['share']:.0%} of the way from start to best epoch."
-    moved, frozen = len(found["moved"]), len(found["frozen"])
-    yield f"Behind the cut {moved} layers moved, and {frozen} stayed bit for bit the same."
-    if found.get("before") and found.get("after"):
-        before, after = found["before"]["accuracy"], found["after"]["accuracy"]
-        yield f"Validation accuracy: {before:.3f} frozen, {after:.3f} fine-tuned."
 
 
 def _rows(layers: Sequence[Layer], first: str = "layer") -> list[dict[str, Any]]:

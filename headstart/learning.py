@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from headstart.augment import Augmentation
 from headstart.backbones import load_backbone
 from headstart.classifier import Classifier, PixelChoices
 from headstart.engine import choose_engine, resolve_precision
 from headstart.errors import HeadstartError
-from headstart.features import Views, extract
+from headstart.features import PLAIN, extract
 from headstart.features.extraction import Source
-from headstart.finetune import Limits, Task, Tuned, fine_tune
+from headstart.finetune import Limits, Task, Tuned, chosen_views, fine_tune
 from headstart.heads import HeadFit, TrainingData, choose_head, fit_head
 from headstart.interruption import noticed
 from headstart.prefix import Prefix, make_prefix
@@ -134,8 +133,8 @@ def _head_data(material: Material, prefix: Prefix, recipe: Recipe) -> TrainingDa
     """Features of the training images, and of views of them where all stays frozen."""
     labels, split, features = material.labels, material.split, material.features
     train, count, rows = features, 1, split.train
-    if recipe.unfreeze == 0 and recipe.augment in ("light", "strong"):
-        views = Views(Augmentation(recipe.augment, recipe.flip), recipe.kept_views)
+    views = PLAIN if recipe.unfreeze or recipe.augment == "auto" else chosen_views(recipe)
+    if views.count:
         images = [material.images[row] for row in split.train]
         train = extract(images, prefix, resize=recipe.resize, views=views)
         count, rows = views.count + 1, np.arange(len(images))

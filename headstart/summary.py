@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,27 +48,33 @@ def run_summary(run: Run) -> str:
 
 
 def _tuning_lines(found: Mapping[str, Any] | None) -> list[str]:
-    """What fine-tuning did, for people."""
-    if found is None:
-        return []
-    lines = [f"Not fine-tuned: {found['stopped']}."]
-    if "moved" in found:
-        lines = _what_moved(found)
-    if found.get("tried"):
+    """What fine-tuning did and what it tried."""
+    lines = list(training_lines(found))
+    if found is not None and found.get("tried"):
         lines += ["", table(found["tried"])]
     return lines
 
 
-def _what_moved(found: Mapping[str, Any]) -> list[str]:
-    lines = [
+def training_lines(found: Mapping[str, Any] | None) -> Iterator[str]:
+    """What fine-tuning did, as `Run.fine_tuning` says; nothing where there was none."""
+    if found is None:
+        return
+    if "epochs" not in found:
+        yield f"Fine-tuning left all as it was: {displayable(str(found.get('stopped')))}."
+        return
+    line = (
         f"Fine-tuned {found['epochs']} epochs (best: {found['best_epoch']}, ended by "
-        f"{found['stopped']}), learning rate {found['learning_rate']:.2g}; {len(found['moved'])} "
-        f"layers moved, {len(found['frozen'])} stayed bit for bit the same."
-    ]
-    if found["before"] and found["after"]:
+        f"{found['stopped']}), learning rate {found['learning_rate']:.2g}"
+    )
+    if found.get("share") == 0:
+        yield f"{line}; not better on validation than frozen, which was kept."
+        return
+    yield f"{line}; the weights lie {found['share']:.0%} of the way from start to best epoch."
+    moved, frozen = len(found["moved"]), len(found["frozen"])
+    yield f"Behind the cut {moved} layers moved, and {frozen} stayed bit for bit the same."
+    if found.get("before") and found.get("after"):
         before, after = found["before"]["accuracy"], found["after"]["accuracy"]
-        lines.append(f"Validation accuracy: {before:.3f} frozen, {after:.3f} fine-tuned.")
-    return lines
+        yield f"Validation accuracy: {before:.3f} frozen, {after:.3f} fine-tuned."
 
 
 def _skipped(run: Run) -> list[str]:

@@ -77,6 +77,10 @@ class Tuning:
                 f"interpolate cannot be {self.interpolate!r}. Expected true or false."
             )
 
+    def steps(self, images: int) -> int:
+        """How many batches an epoch over so many images has."""
+        return -(-images // self.batch_size)
+
     def to_dict(self) -> dict[str, Any]:
         """The choices as JSON values."""
         return asdict(self)

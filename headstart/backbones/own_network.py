@@ -17,7 +17,7 @@ from headstart.backbones.catalogue import BackboneInfo
 from headstart.backbones.headless import find_ends
 from headstart.backbones.keras_applications import preprocess
 from headstart.backbones.own_pixels import is_random
-from headstart.cut import flatten
+from headstart.cut import call_again, flatten
 from headstart.errors import HeadstartError
 from headstart.frameworks import load_keras
 
@@ -161,7 +161,7 @@ def without_head(
             operation.name = f"own_{operation.name}"
     image = keras.Input((*image_size, 3), dtype="uint8", name="image")
     try:
-        x = _call_again(part, _pixels(image, kind, model.inputs[0].shape[3]))
+        x = _again(part, _pixels(image, kind, model.inputs[0].shape[3]))
     except HeadstartError:
         raise
     except Exception as error:  # each layer has its own way to refuse a size
@@ -186,30 +186,22 @@ def _pixels(image: Any, kind: str, channels: int) -> Any:
     return x
 
 
-def _call_again(part: Any, x: Any) -> Any:
+def _again(part: Any, x: Any) -> Any:
     """Call the layers of a flat model on another input, as outside training.
 
     Layers that augment images are left out; what computes in mixed precision computes in float32.
     """
-    keras = load_keras()
-    known = {id(part.inputs[0]): x}
-    by_depth = part._nodes_by_depth
-    for node in (node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]):
-        if node.is_input:
-            continue
-        operation = node.operation
-        arguments, keywords = node.arguments.fill_in(known)
+
+    def call(operation: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         if is_random(operation):
-            outputs = arguments[0]
-        else:
-            if str(getattr(operation, "dtype_policy", "")).count("mixed_"):
-                operation.dtype_policy = "float32"
-            if keywords.get("training"):
-                keywords = keywords | {"training": False}
-            outputs = operation(*arguments, **keywords)
-        for old, new in zip(node.outputs, keras.tree.flatten(outputs), strict=True):
-            known[id(old)] = new
-    return known[id(part.outputs[0])]
+            return arguments[0]
+        if str(getattr(operation, "dtype_policy", "")).count("mixed_"):
+            operation.dtype_policy = "float32"
+        if keywords.get("training"):
+            keywords = keywords | {"training": False}
+        return operation(*arguments, **keywords)
+
+    return call_again(part, x, call)
 
 
 def _wrong_size(

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from headstart.cut import nodes
+
 INSIDE, UNKNOWN = "inside", ""
 CHOICES = ("auto", "inside", "tf", "unit", "caffe", "torch")
 _PASSING = {  # what leaves the range of the values as it is
@@ -40,9 +42,7 @@ def detect(model: Any) -> tuple[str, bool]:
     """
     if "int" in str(model.inputs[0].dtype):
         return INSIDE, False
-    by_depth = model._nodes_by_depth
-    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-    for node in nodes:
+    for node in nodes(model):
         step = _step(node)
         if step is None:
             break

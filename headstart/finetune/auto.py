@@ -14,8 +14,9 @@ from typing import Any
 from headstart import progress
 from headstart.depth import Depth, block_ends, find_depth
 from headstart.finetune.kept import STAGE, Kept, OutOfTime, Wanted, keep
+from headstart.finetune.loop import MIDWAY
 from headstart.finetune.problem import Judgement
-from headstart.finetune.stage import Stage, Start
+from headstart.finetune.stage import Stage
 from headstart.finetune.task import Task, Tuned, finish, frozen, tune
 
 _BLOCKS = (5, 10)  # from the end, of networks with 16; the rest in proportion
@@ -37,7 +38,7 @@ def find_best_depth(task: Task, model: Any, wanted: Wanted) -> Tuned:
         begin = time.monotonic()
         try:
             kept = keep(task.prefix, model, depth, wanted, task.limits)
-            stage = tune(task, kept, Start(kept.cut, task.head), depth.name)
+            stage = tune(task, kept, depth.name)
         except OutOfTime:
             ended = task.out_of_time
             progress.remark(STAGE, f"{ended}: not unfrozen from {depth.name}")
@@ -49,7 +50,7 @@ def find_best_depth(task: Task, model: Any, wanted: Wanted) -> Tuned:
         tried.append(_row(depth.name, len(stage.moved), stage.after, time.monotonic() - begin))
         if good:
             best = kept, stage, depth
-        if not good or stage.record.stopped in ("interrupted", "time limit"):
+        if not good or stage.record.stopped in MIDWAY:
             break
     name = "frozen" if best is None else best[2].name
     table = [{**row, "kept": row["unfrozen from"] == name} for row in tried]

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from headstart import progress
 from headstart.cache import entries, limit, room
-from headstart.cut import Cut, cut_at
-from headstart.depth import Depth, cut_for, kept_bytes
+from headstart.cut import Cut, CutPoint
+from headstart.depth import Depth, kept_bytes, place_for, split_at, takes_images
 from headstart.errors import HeadstartError
 from headstart.features import PLAIN, Features, Views, extract
 from headstart.features.extraction import Source
@@ -87,9 +87,9 @@ def keep(whole: Prefix, model: Any, depth: Depth, wanted: Wanted, limits: Limits
     Raises:
         OutOfTime: That came first; what was made stays kept.
     """
-    cut, wanted = _fitting(whole, model, depth, wanted)
-    point, place = cut.point, cut_prefix(whole, cut.point)
-    if cut.prefix.inputs[0].dtype == cut.suffix.inputs[0].dtype:  # before everything
+    point, wanted = _fitting(whole, depth, wanted)
+    cut, place = split_at(model, depth, point), cut_prefix(whole, point)
+    if takes_images(cut):
         decoded = [
             ImageInputs(images, whole.identity.image_size, wanted.resize, augmentation)
             for images, augmentation in (
@@ -120,27 +120,27 @@ def keep(whole: Prefix, model: Any, depth: Depth, wanted: Wanted, limits: Limits
     return Kept(cut, place, features, inputs["train"], inputs["validation"], size)
 
 
-def _fitting(whole: Prefix, model: Any, depth: Depth, wanted: Wanted) -> tuple[Cut, Wanted]:
-    """A cut and as many views as there is room for."""
-    space, views = _space(whole, model, depth), wanted.views.count
+def _fitting(whole: Prefix, depth: Depth, wanted: Wanted) -> tuple[CutPoint, Wanted]:
+    """A place to cut and as many views as there is room for."""
+    space, views = _space(whole, depth), wanted.views.count
     for count in dict.fromkeys((views, views // 2, min(1, views), 0)):
         fewer = wanted.with_views(count)
-        cut = cut_for(model, depth, space / max(1, fewer.records))
-        if cut is not None:
+        place = place_for(depth, space / max(1, fewer.records))
+        if place is not None:
             if count != views:
                 progress.remark(
                     STAGE, f"room for {count} of {views} views of each image within the cache limit"
                 )
-            return cut, fewer
+            return place, fewer
     progress.remark(STAGE, "no room to keep features: images go through the whole network anew")
-    return replace(cut_at(model, depth.places[-1].layer), learns=depth.learns), wanted
+    return depth.places[-1], wanted
 
 
-def _space(whole: Prefix, model: Any, depth: Depth) -> int:
+def _space(whole: Prefix, depth: Depth) -> int:
     """Bytes that may be kept; what an earlier run has kept already is no reason to keep less."""
-    best = cut_for(model, depth, math.inf)
+    best = place_for(depth, math.inf)
     assert best is not None
-    name = cut_prefix(whole, best.point).identity.here().key
+    name = cut_prefix(whole, best).identity.here().key
     kept = sum(one.size for one in entries() if (one.kind, one.name) == ("features", name))
     return min(limit(), room() + kept)
 

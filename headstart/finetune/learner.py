@@ -22,7 +22,7 @@ from headstart.heads.head import Floats, softmax
 from headstart.suffix import read_weights, write_weights
 from headstart.tuning import Tuning
 
-_BATCH = 64  # images that are judged at once
+BATCH = 64  # images that are judged at once
 HEAD = "headstart_head_"  # how the names of its layers begin; no backbone has such
 Arrays = dict[str, npt.NDArray[np.float32]]
 
@@ -88,8 +88,8 @@ class Learner:
     def probabilities(self, inputs: Any) -> Floats:
         """Class probabilities (n, classes) of at most 64 images."""
         count = len(inputs)
-        if count < _BATCH:  # one shape, compiled once
-            padding = np.repeat(inputs[-1:], _BATCH - count, axis=0)
+        if count < BATCH:  # one shape, compiled once
+            padding = np.repeat(inputs[-1:], BATCH - count, axis=0)
             inputs = np.concatenate([inputs, padding])
         return softmax(np.asarray(self._model.predict_on_batch(inputs), np.float32)[:count])
 
@@ -136,9 +136,6 @@ class Learner:
 
     def _variables(self) -> list[Any]:
         return [*self._model.variables, *self._model.optimizer.variables]
-
-
-BATCH = _BATCH
 
 
 def freeze_but(model: Any, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -22,7 +22,7 @@ STAGE = "fine-tune"
 _RETRIES = 3
 _LOWER = 0.25  # factor on a learning rate that was too high
 _TOO_HIGH = 2.0  # times the loss before training, or that of chance: the learning rate is too high
-_MIDWAY = ("interrupted", "time limit")  # reasons to stop in the middle of an epoch
+MIDWAY = ("interrupted", "time limit")  # reasons to stop in the middle of an epoch
 
 
 class Diverged(Exception):
@@ -77,7 +77,8 @@ class Training:
         self.start = learner.weights()
         self.best: Arrays = self.start
         self.before = self._judged() if self.validated else None
-        self.steps = -(-len(problem.train.labels) // tuning.batch_size)  # of an epoch
+        self.judged = self.before  # as the last epoch left it
+        self.steps = tuning.steps(len(problem.train.labels))  # of an epoch
 
     def run(
         self, epochs: int, learning_rate: float, limits: Limits, *, retries: int | None = None
@@ -98,7 +99,7 @@ class Training:
             while not record.stopped:
                 try:
                     self._epoch(record, limits, stage)
-                    if record.stopped in _MIDWAY:
+                    if record.stopped in MIDWAY:
                         break  # what is on the disk stays the end of the epoch before
                     self._check(record)
                 except Diverged as reason:
@@ -153,7 +154,8 @@ class Training:
         weights = self._finite_weights()
         figures = {"train_loss": total / count}
         if self.validated:
-            figures |= _figures(self._judged())
+            self.judged = self._judged()
+            figures |= _figures(self.judged)
         figures["seconds"] = time.monotonic() - begin
         self._note(record, figures, weights)
 

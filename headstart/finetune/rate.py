@@ -29,8 +29,7 @@ def usual_epochs(images: int, tuning: Tuning) -> int:
     """As many epochs as make about 600 steps, from 12 to 20."""
     if tuning.epochs is not None:
         return tuning.epochs
-    steps = -(-images // tuning.batch_size)
-    return max(_FEWEST, min(_MOST, -(-_STEPS // steps)))
+    return max(_FEWEST, min(_MOST, -(-_STEPS // tuning.steps(images))))
 
 
 def epochs_in_time(learner: Learner, problem: Problem, tuning: Tuning, deadline: float) -> float:
@@ -47,6 +46,6 @@ def epochs_in_time(learner: Learner, problem: Problem, tuning: Tuning, deadline:
         learner.step(inputs, targets, weights, 0.0)
     step = (time.monotonic() - start) / _TIMED
     learner.set_state(begin)
-    steps = -(-len(problem.train.labels) // tuning.batch_size)
+    steps = tuning.steps(len(problem.train.labels))
     judged = len(problem.validation.labels) / tuning.batch_size / 3  # forward alone is faster
     return max(0.0, deadline - time.monotonic()) / (step * (steps + judged))

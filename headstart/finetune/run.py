@@ -10,7 +10,6 @@ from headstart.depth import find_depth
 from headstart.features import PLAIN, Views
 from headstart.finetune.auto import find_best_depth
 from headstart.finetune.kept import STAGE, OutOfTime, Wanted, keep
-from headstart.finetune.stage import Start
 from headstart.finetune.task import Task, Tuned, finish, frozen, tune
 from headstart.frameworks import without_retracing_remarks
 from headstart.recipe import Recipe
@@ -27,14 +26,14 @@ def fine_tune(task: Task) -> Tuned:
     backbone = task.prefix.backbone
     assert backbone is not None
     model = backbone.build(task.prefix.identity.image_size)
-    wanted = Wanted(task.images, task.recipe.resize, _views(task.recipe))
+    wanted = Wanted(task.images, task.recipe.resize, chosen_views(task.recipe))
     if task.recipe.unfreeze == "auto":
         return find_best_depth(task, model, wanted)
     depth = find_depth(model, task.recipe.unfreeze)
     start = time.monotonic()
     try:
         kept = keep(task.prefix, model, depth, wanted, task.limits)
-        stage = tune(task, kept, Start(kept.cut, task.head), depth.name)
+        stage = tune(task, kept, depth.name)
     except OutOfTime:
         progress.remark(STAGE, f"{task.out_of_time}: no time to fine-tune; all stays frozen")
         return frozen(task, {"stopped": task.out_of_time})
@@ -42,7 +41,8 @@ def fine_tune(task: Task) -> Tuned:
     return finish(task, kept, stage, details)
 
 
-def _views(recipe: Recipe) -> Views:
+def chosen_views(recipe: Recipe) -> Views:
+    """The views of a training image that a recipe asks for; `auto` tries light ones."""
     preset = "light" if recipe.augment == "auto" else recipe.augment
     if preset == "none":
         return PLAIN

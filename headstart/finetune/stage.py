@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from headstart.cut import Cut
+from headstart.depth import takes_images
 from headstart.finetune.checkpoint import Checkpoint
 from headstart.finetune.learner import HEAD, Arrays, Learner
 from headstart.finetune.loop import Limits, Record, Training
@@ -20,15 +18,6 @@ from headstart.suffix import Suffix
 from headstart.tuning import Tuning
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the way from the start to the end
-
-
-@dataclass(frozen=True, eq=False)
-class Start:
-    """What a stage begins from: the cut, a head, and weights where an earlier stage gave some."""
-
-    cut: Cut
-    head: Head
-    weights: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +93,7 @@ def run_stage(
         moved, frozen = (), tuple(dict.fromkeys((*learner.learns, *learner.stays)))
     share, after = _choose(learner, training, record.best_epoch > 0)
     return Stage(
-        suffix=_suffix(learner.cut, learner),
+        suffix=_suffix(learner),
         head=learner.head(),
         share=share,
         before=training.before,
@@ -113,14 +102,6 @@ def run_stage(
         moved=tuple(name for name in moved if not _is_head(name)),
         frozen=frozen,
     )
-
-
-def make_learner(start: Start, tuning: Tuning, seed: int) -> Learner:
-    """The network of a stage, before it has learned."""
-    learner = Learner(start.cut, start.head, tuning, seed)
-    if start.weights:
-        learner.set_weights({**learner.weights(), **start.weights})
-    return learner
 
 
 def _is_head(name: str) -> bool:
@@ -164,12 +145,12 @@ def between(start: Arrays, end: Arrays, share: float) -> Arrays:
     return {name: value + part * (end[name] - value) for name, value in start.items()}
 
 
-def _suffix(cut: Cut, learner: Learner) -> Suffix:
+def _suffix(learner: Learner) -> Suffix:
+    cut = learner.cut
     weights = {name: one for name, one in learner.weights().items() if not _is_head(name)}
     shape = tuple(int(side or 0) for side in cut.point.shape)
-    whole = cut.suffix.inputs[0].dtype == "uint8"
     width = int(cut.suffix.output_shape[-1])
-    return Suffix(cut.point.layer, shape, width, weights, whole, cut=cut)
+    return Suffix(cut.point.layer, shape, width, weights, takes_images(cut), cut=cut)
 
 
 def _figures(one: Judgement | None) -> dict[str, float] | None:

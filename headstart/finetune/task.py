@@ -25,7 +25,7 @@ from headstart.finetune.learner import Learner
 from headstart.finetune.loop import Limits
 from headstart.finetune.problem import Examples, Problem
 from headstart.finetune.rate import epochs_in_time, usual_epochs, usual_rate
-from headstart.finetune.stage import Plan, Stage, Start, make_learner, run_stage
+from headstart.finetune.stage import Plan, Stage, run_stage
 from headstart.finetune.trial import Trials, without_views
 from headstart.heads import Head
 from headstart.heads.data import row_weights
@@ -141,7 +141,7 @@ def finish(task: Task, kept: Kept, stage: Stage, details: dict[str, Any]) -> Tun
     return Tuned(prefix, stage.head, unfreeze, details, kept)
 
 
-def tune(task: Task, kept: Kept, start: Start, name: str) -> Stage:
+def tune(task: Task, kept: Kept, name: str) -> Stage:
     """Run one stage on kept inputs.
 
     Raises:
@@ -157,7 +157,7 @@ def tune(task: Task, kept: Kept, start: Start, name: str) -> Stage:
     problem = Problem(parts["train"], parts["validation"], task.num_classes, task.recipe.seed)
     checkpoint = Checkpoint(task.folder / f"{name}.safetensors")
     tuning = task.recipe.tuning
-    learner = make_learner(start, tuning, task.recipe.seed)
+    learner = Learner(kept.cut, task.head, tuning, task.recipe.seed)
     epochs, fitting = usual_epochs(len(problem.train.labels), tuning), math.inf
     if checkpoint.read() is None:
         fitting = epochs_in_time(learner, problem, tuning, task.limits.deadline)

@@ -15,7 +15,7 @@ from headstart.finetune.checkpoint import Checkpoint
 from headstart.finetune.inputs import Plain, Some
 from headstart.finetune.learner import Learner
 from headstart.finetune.loop import Limits, Training
-from headstart.finetune.problem import Examples, Judgement, Problem, judge
+from headstart.finetune.problem import Examples, Judgement, Problem
 from headstart.tuning import Tuning
 
 STAGE = "try out"
@@ -78,7 +78,5 @@ class Trials:
         images = max(self._tuning.batch_size, int(_PART * self._epochs * len(problem.train.labels)))
         training = Training(self._learner, some(problem, images), self._tuning, Checkpoint(None))
         record = training.run(1, rate, self._limits, retries=0)
-        diverged = record.stopped == "diverged"
-        judged = None if diverged else judge(self._learner, problem.validation, 0.0)
         self._learner.set_state(begin)
-        return judged
+        return None if record.stopped == "diverged" else training.judged
