@@ -34,7 +34,7 @@ from headstart.prefix import Prefix, tuned_prefix
 from headstart.recipe import Recipe
 
 Rows = npt.NDArray[np.int64]
-_FORMAT = 2  # raise it when the same run would train otherwise
+_FORMAT = 3  # raise it when the same run would train otherwise
 _AMPLE = 2  # times the epochs that are wanted: time enough to try things out before
 
 
@@ -185,15 +185,14 @@ def _chosen(task: Task, learner: Learner, problem: Problem, trying: _Trying) -> 
         found = json.loads(path.read_text(encoding="utf-8"))
         return {"learning_rate": float(found["learning_rate"]), "views": bool(found["views"])}
     tuning = task.recipe.tuning
-    rate = tuning.learning_rate or usual_rate(len(problem.train.labels), tuning)
+    rate = tuning.learning_rate or usual_rate(len(problem.train.labels))
     chosen: dict[str, Any] = {"learning_rate": rate, "views": True}
     if len(problem.validation.labels) and trying.ample:
         trials = Trials(learner, tuning, trying.epochs, task.limits)
-        if task.recipe.augment == "auto":
-            chosen["views"] = trials.views_help(problem, rate)
         if tuning.learning_rate is None:
-            used = problem if chosen["views"] else without_views(problem)
-            chosen["learning_rate"] = trials.better_rate(used, rate)
+            chosen["learning_rate"] = trials.steady_rate(problem, rate)
+        if task.recipe.augment == "auto":
+            chosen["views"] = trials.views_help(problem, chosen["learning_rate"])
     if not task.limits.asked():
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,14 @@
-"""Short trainings to choose by: the learning rate, and whether augmented views help.
+"""Short trainings before the long one: whether the learning rate is too high, whether views help.
 
-Each is compared with the default on validation, and the default stays unless another beats it by
-more than chance. The learner goes back to where it was after each.
+A short training cannot tell which learning rate is best in the end: it favours low ones (Wu et al.
+2018, https://arxiv.org/abs/1803.02021). On trashnet after one epoch 1e-4 is far better than 1e-3,
+after twelve it is worse. So the usual rate stays, unless it undoes what the network knows. Views
+are compared on few images that are seen several times, as in a long training.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -15,12 +18,14 @@ from headstart.finetune.checkpoint import Checkpoint
 from headstart.finetune.inputs import Plain, Some
 from headstart.finetune.learner import Learner
 from headstart.finetune.loop import Limits, Training
-from headstart.finetune.problem import Examples, Judgement, Problem
+from headstart.finetune.problem import Examples, Judgement, Problem, judge
 from headstart.tuning import Tuning
 
 STAGE = "try out"
-FACTORS = (1 / 3, 3.0)  # on the default learning rate
+LOWER = 1 / 3  # factor on a learning rate that is too high
+_LOWERED = 3  # times at most
 _PART = 0.05  # of all the steps of a training: what a trial takes
+_SEEN = 6  # times that a trial of views sees each image
 
 
 def without_views(problem: Problem) -> Problem:
@@ -37,7 +42,7 @@ def some(problem: Problem, images: int) -> Problem:
 
 
 class Trials:
-    """Short trainings of one learner from the same start, each one epoch on some of the images.
+    """Short trainings of one learner from the same start, which it goes back to after each.
 
     Args:
         learner: What learns; it is left as it was.
@@ -50,33 +55,44 @@ class Trials:
         self._learner, self._tuning, self._epochs = learner, tuning, epochs
         self._limits = limits
 
-    def better_rate(self, problem: Problem, rate: float) -> float:
-        """The default, or one of its neighbours where that is better beyond chance."""
-        found = {one: self._try(problem, one) for one in (rate, *(rate * by for by in FACTORS))}
-        best = rate
-        for one, judged in found.items():
-            usual, so_far = found[rate], found[best]
-            if judged is None or not (usual is None or judged.beats(usual)):
-                continue
-            if so_far is None or judged.calibrated_loss < so_far.calibrated_loss:
-                best = one
-        if best != rate:
-            progress.remark(STAGE, f"learning rate {best:.2g}, better than {rate:.2g}")
-        return best
+    def steady_rate(self, problem: Problem, rate: float) -> float:
+        """The usual learning rate, or less where that undoes most of what the network knows.
+
+        That is a validation loss nearer to chance than to where it began.
+        """
+        begin = judge(self._learner, problem.validation, self._tuning.label_smoothing)
+        most = (begin.calibrated_loss + math.log(problem.num_classes)) / 2
+        lower = rate
+        for _ in range(_LOWERED):
+            judged = self._try(problem, lower, 1)
+            if judged is not None and judged.calibrated_loss <= most:
+                break
+            lower *= LOWER
+        if lower != rate:
+            progress.remark(STAGE, f"learning rate {lower:.2g}: {rate:.2g} undoes what is known")
+        return lower
 
     def views_help(self, problem: Problem, rate: float) -> bool:
         """Whether learning from views is no worse than from the images alone, beyond chance."""
-        with_them, without = self._try(problem, rate), self._try(without_views(problem), rate)
+        with_them = self._try(problem, rate, _SEEN)
+        without = self._try(without_views(problem), rate, _SEEN)
         helps = with_them is None or without is None or not without.beats(with_them)
         if not helps:
             progress.remark(STAGE, "augmented views make it worse on validation: none are used")
         return helps
 
-    def _try(self, problem: Problem, rate: float) -> Judgement | None:
-        """Judge the learner after a short training; None where that diverged."""
+    def _try(self, problem: Problem, rate: float, seen: int) -> Judgement | None:
+        """Judge the learner after a short training; None where it diverged or was ended.
+
+        Args:
+            problem: What to learn; as many of its images as the trial has time for.
+            rate: The highest learning rate.
+            seen: Epochs; the more, the fewer images.
+        """
         begin = self._learner.state()
-        images = max(self._tuning.batch_size, int(_PART * self._epochs * len(problem.train.labels)))
+        steps = _PART * self._epochs * len(problem.train.labels) / seen
+        images = max(self._tuning.batch_size, int(steps))
         training = Training(self._learner, some(problem, images), self._tuning, Checkpoint(None))
-        record = training.run(1, rate, self._limits, retries=0)
+        record = training.run(seen, rate, self._limits, retries=0)
         self._learner.set_state(begin)
-        return None if record.stopped == "diverged" else training.judged
+        return training.judged if record.stopped in ("epochs", "patience") else None
