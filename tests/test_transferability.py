@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -12,9 +15,11 @@ from sklearn.covariance import LedoitWolf
 from headstart.transferability import h_score, log_me
 
 Doubles = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+Score = Callable[[npt.NDArray[Any], Rows], float]
 
 
-def features(images: int, width: int, apart: float, seed: int = 0) -> tuple[Doubles, Doubles]:
+def features(images: int, width: int, apart: float, seed: int = 0) -> tuple[Doubles, Rows]:
     """Features of three classes whose means lie apart, and labels."""
     random = np.random.default_rng(seed)
     labels = np.arange(images) % 3
@@ -63,16 +68,14 @@ def test_h_score_of_many_images_is_that_of_bao() -> None:
 
 @pytest.mark.parametrize("score", [h_score, log_me])
 @pytest.mark.parametrize("width", [8, 200])
-def test_more_apart_is_better(score: object, width: int) -> None:
-    assert callable(score)
+def test_more_apart_is_better(score: Score, width: int) -> None:
     found = [score(*features(90, width, apart)) for apart in (0.0, 0.3, 1.0, 3.0)]
     assert found == sorted(found)
     assert found[-1] > found[0]
 
 
 @pytest.mark.parametrize("score", [h_score, log_me])
-def test_constant_and_half_precision_features(score: object) -> None:
-    assert callable(score)
+def test_constant_and_half_precision_features(score: Score) -> None:
     values, labels = features(60, 8, 1.0)
     with_constant = np.hstack([values, np.full((60, 2), 3.0)]).astype(np.float16)
     assert np.isfinite(score(with_constant, labels))
