@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headstart.description import Description, describe
     from headstart.estimator import ImageClassifier
     from headstart.evaluation import Evaluation
+    from headstart.ranking import Ranked, Ranking, rank
     from headstart.recipe import Recipe, read_recipe, write_recipe
     from headstart.run import Run
     from headstart.training import fit
@@ -40,6 +41,8 @@ __all__ = [
     "HeadstartError",
     "ImageClassifier",
     "MissingExtra",
+    "Ranked",
+    "Ranking",
     "Recipe",
     "Run",
     "Tuning",
@@ -54,6 +57,7 @@ __all__ = [
     "list_backbones",
     "load",
     "load_backbone",
+    "rank",
     "read_dataset",
     "read_recipe",
     "unfreeze",
@@ -66,6 +70,8 @@ _MODULES = {
     "Description": "headstart.description",
     "Evaluation": "headstart.evaluation",
     "ImageClassifier": "headstart.estimator",
+    "Ranked": "headstart.ranking",
+    "Ranking": "headstart.ranking",
     "Recipe": "headstart.recipe",
     "Run": "headstart.run",
     "Tuning": "headstart.tuning",
@@ -79,6 +85,7 @@ _MODULES = {
     "list_backbones": "headstart.backbones",
     "load": "headstart.bundle",
     "load_backbone": "headstart.backbones",
+    "rank": "headstart.ranking",
     "read_dataset": "headstart.dataset",
     "read_recipe": "headstart.recipe",
     "unfreeze": "headstart.blocks",

@@ -14,7 +14,9 @@ import typer
 
 from headstart import console
 from headstart.errors import HeadstartError
-from headstart.fit_options import FitOptions, with_fit_options
+from headstart.fit_options import FitOptions
+from headstart.options import with_options
+from headstart.rank_options import RankOptions
 
 if TYPE_CHECKING:
     from headstart.run import Run
@@ -54,7 +56,7 @@ def _options(
 
 
 @app.command()
-@with_fit_options
+@with_options(FitOptions)
 def fit(data: Data, options: FitOptions) -> None:
     """Train a classifier, test it on held-out images, and save it."""
     run = _run(data, options, bundle_place(data, options.out))
@@ -68,7 +70,7 @@ def fit(data: Data, options: FitOptions) -> None:
 
 
 @app.command()
-@with_fit_options
+@with_options(FitOptions)
 def demo(options: FitOptions) -> None:
     """Train on 2,000 images of textile, to see it work."""
     from dataclasses import replace
@@ -117,6 +119,40 @@ def _run(data: str, options: FitOptions, out: Path) -> Run:
     if options.json:
         console.print_json(run.to_dict())
     return run
+
+
+@app.command()
+@with_options(RankOptions)
+def rank(data: Data, options: RankOptions) -> None:
+    """Compare backbones and image sizes on the training part of your images."""
+    from headstart.ranking import rank as compare
+    from headstart.ranking.result import check_plot
+    from headstart.recipe import Recipe
+    from headstart.summary import ranking_text
+
+    if options.plot is not None:
+        check_plot(options.plot)
+    recipe = Recipe(
+        resize=options.resize.value,
+        class_weight=options.class_weight.value,
+        seed=options.seed,
+        precision=options.precision.value,
+    )
+    with console.progress_shown():
+        found = compare(
+            data,
+            recipe,
+            backbones=options.names,
+            sizes=options.pixels,
+            device=options.device.value,
+            time_limit=options.time_limit,
+        )
+        if options.plot is not None:
+            found.plot(options.plot)
+    if options.json:
+        console.print_json(found.to_dict())
+    else:
+        print(ranking_text(found))
 
 
 @app.command()

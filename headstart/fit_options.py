@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -246,32 +243,3 @@ class FitOptions:
         if self.unfreeze is not None and self.unfreeze.isdecimal():
             chosen["unfreeze"] = int(self.unfreeze)
         return replace(recipe, **chosen, tuning=tuning)
-
-
-def with_fit_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take a `FitOptions` as its last parameter, from one option for each field."""
-    hints = get_type_hints(FitOptions, include_extras=True)
-    own = [
-        value
-        for name, value in inspect.signature(command, eval_str=True).parameters.items()
-        if name != "options"
-    ]
-    shared = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(FitOptions)
-    ]
-
-    @functools.wraps(command)
-    def taking(**values: Any) -> None:
-        options = FitOptions(**{field.name: values.pop(field.name) for field in fields(FitOptions)})
-        command(**values, options=options)
-
-    parameters = [*own, *shared]
-    taking.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    taking.__annotations__ = {one.name: one.annotation for one in parameters}
-    return taking

@@ -155,7 +155,7 @@ def _features(
 ) -> tuple[Dataset, Features]:
     """Features of all images that can be decoded, and the data set without the others."""
     rows: Rows = np.arange(len(dataset.paths))
-    order = rows if deadline == math.inf else _balanced_order(dataset.labels, recipe.seed)
+    order = rows if deadline == math.inf else mixed_order(dataset.labels, recipe.seed)
     paths = [dataset.paths[row] for row in order]
     features = extract(paths, prefix, resize=recipe.resize, deadline=deadline)
     reasons = {int(order[position]): reason for position, reason in features.bad.items()}
@@ -175,7 +175,7 @@ def _features(
     return dataset, features.take(np.argsort(order)[kept])
 
 
-def _balanced_order(labels: Rows, seed: int) -> Rows:
+def mixed_order(labels: Rows, seed: int) -> Rows:
     """A random order in which every beginning holds all classes in about their proportions."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]

@@ -15,6 +15,7 @@ from headstart.evaluation import summary
 if TYPE_CHECKING:
     from headstart.backbones import BackboneInfo
     from headstart.cache import Entry
+    from headstart.ranking import Ranking
     from headstart.run import Run
 
 _MOST_SKIPPED = 5
@@ -143,6 +144,42 @@ def cache_summary(rows: Sequence[Mapping[str, Any]], *, removed: bool) -> str:
     if removed:
         return f"{table(rows)}\nRemoved {total / 1e6:.1f} MB."
     return f"{table(rows)}\n{total / 1e6:.1f} MB in all."
+
+
+def ranking_text(ranking: Ranking) -> str:
+    """The table of candidates and the recommended one."""
+    rows = [
+        {
+            "backbone": one.backbone,
+            "size": one.image_size,
+            "accuracy": one.accuracy,
+            "95% interval": "-" if one.low is None else f"{one.low:.3f} to {one.high:.3f}",
+            "images": one.images,
+            "H-score": one.h_score,
+            "LogME": one.log_me,
+            "images/s": None if one.images_per_second is None else round(one.images_per_second),
+            "model MB": _megabytes(one.model_bytes),
+            "memory MB": _megabytes(one.memory_bytes),
+            "status": one.status,
+        }
+        for one in ranking.rows
+    ]
+    best, seconds = ranking.best, ranking.seconds
+    return "\n".join(
+        [
+            table(rows),
+            "",
+            *(f"Note: {displayable(text)}" for text in ranking.warnings),
+            f"Recommended: {displayable(ranking.reason)}",
+            f"  --backbone {shlex.quote(best.backbone)} --image-size {best.image_size}",
+            f"{ranking.images} images to train on; accuracy of a linear head on frozen features, "
+            f"cross-validated; {seconds['total']:.1f} seconds.",
+        ]
+    )
+
+
+def _megabytes(size: int | None) -> int | None:
+    return None if size is None else round(size / 1e6)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -106,6 +106,18 @@ def test_the_cross_validated_loss_is_scikit_learns(class_weight: str) -> None:
             assert details["cv_images"] == 190
 
 
+def test_what_was_held_out_gives_the_figures() -> None:
+    data = make_data([80, 70, 50], 12, noise=3.0)
+    fitted = fit(data, class_weight="none")
+    held = fitted.held_out
+    assert held is not None
+    assert np.array_equal(np.sort(held.rows), np.arange(200))
+    assert fitted.details["cv_images"] == 200
+    assert fitted.details["cv_accuracy"] == pytest.approx(held.right.mean())
+    assert fitted.details["cv_log_loss"] == pytest.approx(held.losses.mean())
+    assert (held.losses[held.right] < np.log(data.num_classes)).all()
+
+
 @pytest.mark.parametrize(("noise", "low", "high"), [(0.3, 0.0001, 0.1), (20.0, 1.0, 10.0)])
 def test_the_strength_with_the_lowest_loss(noise: float, low: float, high: float) -> None:
     details = fit(make_data([40, 40, 40], 20, noise=noise)).details

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from threadpoolctl import threadpool_limits
 
 from headstart.errors import HeadstartError
-from headstart.heads.data import HeadFit, TrainingData, choose_class_weight, choose_head
+from headstart.heads.data import HeadFit, HeldOut, TrainingData, choose_class_weight, choose_head
 from headstart.heads.head import Head, head_from_arrays
 from headstart.recipe import HEADS
 
 __all__ = [
     "Head",
     "HeadFit",
+    "HeldOut",
     "TrainingData",
     "choose_class_weight",
     "choose_head",

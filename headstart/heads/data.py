@@ -84,11 +84,30 @@ class TrainingData:
 
 
 @dataclass(frozen=True, eq=False)
+class HeldOut:
+    """How rows of the data were answered by heads that had not seen them, in cross-validation.
+
+    Attributes:
+        rows: (m,) which rows; none twice.
+        losses: (m,) -log of the probability of the right class.
+        right: (m,) whether the right class was the most probable.
+    """
+
+    rows: Rows
+    losses: Floats
+    right: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
 class HeadFit:
-    """A fitted head, and what was found on the way (`details`: JSON values)."""
+    """A fitted head, and what was found on the way (`details`: JSON values).
+
+    `held_out` is there where the head cross-validates.
+    """
 
     head: Head
     details: dict[str, Any]
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from headstart import progress
 from headstart.heads.data import (
     ABSENT_BIAS,
     HeadFit,
+    HeldOut,
     Rows,
     Scaling,
     TrainingData,
@@ -82,7 +83,8 @@ def fit_linear(data: TrainingData, *, seed: int, class_weight: str) -> HeadFit:
     unknowns = _solve(problem, basis, shares, found.l2, (found.start, _EXACT))
     weights, bias = basis.layer(unknowns)
     layer = _with_absent(data, present, problem.scaling.fold(weights, bias))
-    return HeadFit(Head("linear", (layer,)), {"class_weight": weight, **found.details()})
+    details = {"class_weight": weight, **found.details()}
+    return HeadFit(Head("linear", (layer,)), details, found.held_out)
 
 
 def _with_absent(
@@ -188,7 +190,7 @@ class _Found:
 
     l2: float
     tried: dict[float, tuple[float, float]]  # strength -> log loss, accuracy
-    images: int
+    held_out: HeldOut | None
     start: Floats
 
     def details(self) -> dict[str, Any]:
@@ -197,7 +199,7 @@ class _Found:
             "l2": self.l2,
             "cv_accuracy": accuracy,
             "cv_log_loss": loss,
-            "cv_images": self.images,
+            "cv_images": 0 if self.held_out is None else len(self.held_out.rows),
             "tried": [{"l2": l2, "cv_log_loss": one[0]} for l2, one in self.tried.items()],
         }
 
@@ -209,24 +211,25 @@ def _search(problem: _Problem, basis: _Basis, folds: Rows) -> _Found:
     """
     judge = _make_judge(problem, folds)
     if judge is None:
-        return _Found(DEFAULT_STRENGTH, {}, 0, problem.zeros(1))
+        return _Found(DEFAULT_STRENGTH, {}, None, problem.zeros(1))
     models = judge.shares.shape[1]
     tried: dict[float, tuple[float, float]] = {}
-    best = problem.zeros(models)
+    best, best_held = problem.zeros(models), None
     with progress.stage("linear head", len(STRENGTHS)) as stage:
         for order in (STRENGTHS[_FIRST:], STRENGTHS[:_FIRST][::-1]):
             unknowns = problem.zeros(models) if not tried else best
             for l2 in order:
                 unknowns = _solve(problem, basis, judge.shares, l2, (unknowns, _ROUGH))
-                tried[l2] = judge.score(problem, basis.layer(unknowns))
+                held = judge.answers(problem, basis.layer(unknowns))
+                tried[l2] = judge.score(problem, held)
                 stage.advance()
                 if tried[l2] != min(tried.values()):
                     break
-                best = unknowns
+                best, best_held = unknowns, held
             if min(tried, key=tried.__getitem__) != STRENGTHS[_FIRST]:
                 break
     start = best.reshape(len(best), models, -1).mean(axis=1)
-    return _Found(min(tried, key=tried.__getitem__), tried, len(judge.rows), start)
+    return _Found(min(tried, key=tried.__getitem__), tried, best_held, start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,8 +240,8 @@ class _Judge:
     rows: Rows  # (m,)
     model: Rows  # (m,)
 
-    def score(self, problem: _Problem, layer: tuple[Floats, Floats]) -> tuple[float, float]:
-        """Mean log loss (weighted) and accuracy on the rows that the model has not seen."""
+    def answers(self, problem: _Problem, layer: tuple[Floats, Floats]) -> HeldOut:
+        """How each row is answered by the model that has not seen it."""
         weights, bias = layer
         models = self.shares.shape[1]
         own = np.empty((len(problem.labels), models), np.float32)
@@ -248,9 +251,13 @@ class _Judge:
             labels = problem.labels[rows]
             own[rows] = answers[np.arange(len(block)), :, labels]
             right[rows] = answers.argmax(axis=2) == labels[:, None]
-        share = problem.weights[self.rows].astype(np.float64)
-        logs = np.log(np.maximum(own[self.rows, self.model], 1e-30))
-        return float(-logs @ share / share.sum()), float(right[self.rows, self.model].mean())
+        losses = -np.log(np.maximum(own[self.rows, self.model], 1e-30))
+        return HeldOut(self.rows, losses, right[self.rows, self.model])
+
+    def score(self, problem: _Problem, held: HeldOut) -> tuple[float, float]:
+        """Mean log loss (weighted) and accuracy."""
+        share = problem.weights[held.rows].astype(np.float64)
+        return float(held.losses @ share / share.sum()), float(held.right.mean())
 
 
 def _make_judge(problem: _Problem, folds: Rows) -> _Judge | None:

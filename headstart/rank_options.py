@@ -1,0 +1,56 @@
+"""The options of `headstart rank`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headstart.fit_options import ClassWeight, Device, Precision, Resize
+from headstart.options import split_list, whole_numbers
+
+
+@dataclass(frozen=True)
+class RankOptions:
+    """One field for each option."""
+
+    backbones: Annotated[
+        str | None,
+        typer.Option(help="Names, with commas between.", show_default="those with weights here"),
+    ] = None
+    sizes: Annotated[
+        str | None,
+        typer.Option(help="Pixels, with commas between.", show_default="160,224,320,448"),
+    ] = None
+    time_limit: Annotated[
+        float | None,
+        typer.Option(help="Seconds after which no more is tried.", show_default="none"),
+    ] = None
+    resize: Annotated[Resize, typer.Option(help="Change the aspect ratio, crop, or pad.")] = (
+        Resize.SQUASH
+    )
+    class_weight: Annotated[
+        ClassWeight, typer.Option(help="How classes of different size count.")
+    ] = ClassWeight.AUTO
+    seed: Annotated[int, typer.Option(help="Fixes the split, as in fit.")] = 0
+    device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO
+    precision: Annotated[Precision, typer.Option(help="What the networks compute in.")] = (
+        Precision.AUTO
+    )
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw accuracy against speed: .svg, .png or .pdf.", show_default=False),
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+
+    @property
+    def names(self) -> list[str] | None:
+        """The backbones, or None where they were not given."""
+        return None if self.backbones is None else split_list(self.backbones)
+
+    @property
+    def pixels(self) -> list[int] | None:
+        """The sizes, or None where they were not given."""
+        return None if self.sizes is None else whole_numbers(self.sizes, "--sizes")

@@ -1,0 +1,181 @@
+"""`rank`: from labelled images to the backbone and image size that suit them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from headstart import progress
+from headstart.backbones import list_backbones, weights_here
+from headstart.dataset import Dataset
+from headstart.errors import HeadstartError
+from headstart.learning import choose_prefix, deadline_of
+from headstart.metrics import wilson_interval
+from headstart.prefix import Prefix
+from headstart.preparation import Prepared, data_warnings, mixed_order, prepare
+from headstart.ranking.measure import images_per_second, memory_bytes, model_bytes
+from headstart.ranking.race import STAGE, Choices, Examples, Judged, Race
+from headstart.ranking.result import Ranked, Ranking
+from headstart.recipe import Recipe
+from headstart.stopwatch import Stopwatch
+
+SIZES = (160, 224, 320, 448)  # pixels
+_AS_FAST = 0.9  # of the fastest counts as just as fast: speeds are measured
+
+
+def rank(
+    source: str | os.PathLike[str] | Dataset,
+    recipe: Recipe | None = None,
+    *,
+    backbones: Sequence[str] | None = None,
+    sizes: Sequence[int] | None = None,
+    device: str = "auto",
+    time_limit: float | None = None,
+) -> Ranking:
+    """Compare backbones and image sizes on the training part of labelled images.
+
+    The split is that of `fit` with the same recipe; its validation and test parts are not looked
+    at. Features are kept, so `fit` with what is recommended finds them.
+
+    Args:
+        source: As for `fit`.
+        recipe: What is the same for all: resize, class weight, seed, precision, fractions.
+        backbones: Names; those whose weights are here where it is left out.
+        sizes: Heights and widths in pixels; 160, 224, 320 and 448 where it is left out.
+        device: `auto`, `cpu` or `gpu`.
+        time_limit: Seconds after which no more is tried; what is not done by then is listed as
+            unfinished.
+
+    Raises:
+        DatasetError: The data cannot be used.
+        HeadstartError: A backbone that does not exist or whose weights are not here, a size that no
+            backbone takes, too few images, or no candidate done within the time limit.
+    """
+    recipe = recipe or Recipe()
+    watch = Stopwatch()
+    deadline = deadline_of(time_limit, watch)
+    candidates = find_candidates(recipe, backbones, sizes, device)
+    prepared = prepare(source, candidates[0][1], candidates[0][0], deadline, watch)
+    race = Race(
+        _examples(prepared, recipe.seed),
+        Choices(recipe.resize, recipe.class_weight, recipe.seed, deadline),
+    )
+    with watch.stage("rank"):
+        race.run([prefix for prefix, _ in candidates])
+    if not race.last:
+        raise HeadstartError(
+            "The time limit is over before one candidate was done. Expected time for a few seconds "
+            "a candidate. Give more seconds, or fewer --backbones and --sizes."
+        )
+    with watch.stage("measure"), progress.stage("measure", len(candidates)) as stage:
+        rows = {}
+        for prefix, _ in candidates:
+            rows[prefix] = _row(prefix, race, deadline)
+            stage.advance()
+    best, reason = _recommend(race.last, rows)
+    return Ranking(
+        rows=tuple(sorted(rows.values(), key=_place)),
+        best=best,
+        reason=reason,
+        images=len(race.examples.labels),
+        seconds=watch.result(),
+        warnings=data_warnings(prepared),
+    )
+
+
+def find_candidates(
+    recipe: Recipe, backbones: Sequence[str] | None, sizes: Sequence[int] | None, device: str
+) -> list[tuple[Prefix, Recipe]]:
+    """Every backbone at every size that it takes, the cheapest first.
+
+    Raises:
+        HeadstartError: None is left, or as `rank`.
+    """
+    names = backbones or [
+        one.name for one in list_backbones() if one.source != "seeded" and weights_here(one)
+    ]
+    least = {one.name: one.least_size for one in list_backbones()}
+    found = []
+    for size in sorted(set(sizes or SIZES)):
+        for name in dict.fromkeys(names):
+            asked = replace(recipe, backbone=name, image_size=size)
+            if size >= least.get(name, 0):
+                found.append(choose_prefix(asked, device))
+            elif sizes:
+                progress.remark(
+                    STAGE, f"{name} takes no less than {least[name]} pixels: not {size}"
+                )
+    if not found:
+        raise HeadstartError(
+            f"None of {', '.join(names)} takes images of "
+            f"{' or '.join(map(str, sorted(set(sizes or SIZES))))} pixels. Expected one that does. "
+            "Give larger --sizes."
+        )
+    return found
+
+
+def _examples(prepared: Prepared, seed: int) -> Examples:
+    dataset, train = prepared.dataset, prepared.split.train
+    rows = train[mixed_order(dataset.labels[train], seed)]
+    return Examples(
+        [dataset.paths[row] for row in rows],
+        dataset.labels[rows],
+        prepared.groups[rows],
+        len(dataset.class_names),
+    )
+
+
+def _row(prefix: Prefix, race: Race, deadline: float) -> Ranked:
+    """How far a candidate came, and what it costs; not measured where no time is left."""
+    identity, backbone = prefix.identity, prefix.backbone
+    top1 = None if backbone is None else backbone.info.top1
+    done = [one[prefix] for one in race.rounds if prefix in one]
+    status = race.status(prefix)
+    row = Ranked(identity.backbone, identity.image_size[0], status, top1=top1)
+    if not done:
+        return row
+    judged, first = done[-1], done[0]
+    right = int(judged.held_out.right.sum())
+    total = len(judged.held_out.right)
+    low, high = wilson_interval(right, total)
+    row = replace(row, images=judged.images, accuracy=right / total, low=low, high=high)
+    row = replace(row, log_loss=judged.log_loss, h_score=first.h_score, log_me=first.log_me)
+    if time.monotonic() >= deadline:
+        return row
+    speed, memory = (
+        images_per_second(prefix),
+        memory_bytes(prefix) if status == "complete" else None,
+    )
+    return replace(
+        row, images_per_second=speed, memory_bytes=memory, model_bytes=model_bytes(prefix)
+    )
+
+
+def _recommend(found: dict[Prefix, Judged], rows: dict[Prefix, Ranked]) -> tuple[Ranked, str]:
+    """The fastest of those that the best is not better than beyond chance, and why."""
+    best = min(found, key=lambda one: found[one].log_loss)
+    equal = [one for one in found if one is best or not found[best].beats(found[one])]
+    fastest = max(rows[one].images_per_second or 0.0 for one in equal)
+    fast = [one for one in equal if (rows[one].images_per_second or 0.0) >= _AS_FAST * fastest]
+    chosen = min(fast, key=lambda one: found[one].log_loss)
+    row, top = rows[chosen], rows[best]
+    what = f"{row.name}: cross-validated accuracy {row.accuracy:.3f}"
+    if chosen is not best:
+        times = (row.images_per_second or 0.0) / (top.images_per_second or np.inf)
+        speed = f"{times:.1f} times as fast" if times else "cheaper"
+        why = f"{top.name} ({top.accuracy:.3f}) is no better beyond chance, and this is {speed}"
+    elif len(found) == 1:
+        why = "no other came as far"
+    elif len(equal) == 1:
+        why = "better than all others of the last round, beyond chance"
+    else:
+        why = f"the best, and the fastest of {len(equal)} that are equal within chance"
+    return row, f"{what}; {why}."
+
+
+def _place(row: Ranked) -> tuple[int, float]:
+    return -row.images, np.inf if row.log_loss is None else row.log_loss
