@@ -22,7 +22,7 @@ demo: venv
 	@$(BIN)/headstart demo $(ARGS)
 
 test: venv
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-slow: venv
 	$(BIN)/python -m pytest -m slow $(ARGS)
