@@ -50,10 +50,8 @@ _PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
 class Contents:
     """What a bundle holds besides the classifier; all dictionaries are JSON values.
 
-    `fine_tuning` is what `Run.fine_tuning` says.
-
-    `example` is uint8 (height, width, 3) at the classifier's image size, with its expected
-    probabilities.
+    `fine_tuning` and `choice` are what `Run` says. `example` is uint8 (height, width, 3) at the
+    classifier's image size, with its expected probabilities.
     """
 
     recipe: Recipe
@@ -64,6 +62,7 @@ class Contents:
     expected: dict[str, float]
     seen: bytes
     fine_tuning: dict[str, Any] | None = None
+    choice: dict[str, Any] | None = None
 
 
 def is_bundle(folder: Path) -> bool:
@@ -148,6 +147,7 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
         "layers": classifier.prefix.layers(),
         "recipe": contents.recipe.to_dict(),
         "fine_tuning": contents.fine_tuning,
+        "choice": contents.choice,
         "data": contents.data,
         "versions": _versions(),
         "files": {path.name: file_digest(path) for path in sorted(folder.iterdir())},

@@ -64,7 +64,7 @@ The whole recipe, the versions of all packages and the checksum of every file ar
 
 def _parts(dataset: Dataset, recipe: Recipe, data: dict[str, Any], backbone_rows: str) -> str:
     images = ", ".join(f"{count} {name}" for name, count in data["images"].items())
-    height, width = recipe.image_size  # type: ignore[misc]
+    height, width = recipe.height_and_width or (0, 0)
     return f"""| | |
 |---|---|
 | data | {escape(dataset.name)}: {images} images, {data["skipped"]} files skipped |

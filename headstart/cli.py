@@ -78,8 +78,8 @@ def demo(options: FitOptions) -> None:
     from headstart import demo as example
 
     folder = example.demo_folder()
-    if options.image_size is None:
-        options = replace(options, image_size=example.IMAGE_SIZE)
+    if options.image_size is None and options.recipe is None:
+        options = replace(options, image_size="auto")
         if not options.json:
             print(example.WHY)
     run = _run(str(folder), options, options.out or Path("textile.headstart"))

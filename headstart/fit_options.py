@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headstart.options import whole_number
+
 if TYPE_CHECKING:
     from headstart.recipe import Recipe
 
@@ -103,7 +105,7 @@ class FitOptions:
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="A name of `headstart backbones`, or a .keras or .h5 file.",
+            help="A name of `headstart backbones`, a .keras or .h5 file, or 'auto'.",
             show_default="efficientnet_lite0",
         ),
     ] = None
@@ -118,8 +120,10 @@ class FitOptions:
         Preprocessing | None, typer.Option(help="How a model of your own wants its pixels.")
     ] = None
     image_size: Annotated[
-        int | None,
-        typer.Option(help="Height and width in pixels.", show_default="the backbone's own"),
+        str | None,
+        typer.Option(
+            help="Height and width in pixels, or 'auto'.", show_default="the backbone's own"
+        ),
     ] = None
     resize: Annotated[
         Resize | None,
@@ -224,7 +228,7 @@ class FitOptions:
         Raises:
             HeadstartError: A choice that does not exist, or a recipe that cannot be read.
         """
-        from headstart.recipe import Recipe, read_recipe
+        from headstart.recipe import AUTO, Recipe, read_recipe
         from headstart.tuning import Tuning
 
         recipe = Recipe() if self.recipe is None else read_recipe(self.recipe)
@@ -238,6 +242,8 @@ class FitOptions:
         tuning = replace(recipe.tuning, **{name: given[name] for name in own & set(given)})
         names = {field.name for field in fields(Recipe)} - {"tuning"}
         chosen = {name: given[name] for name in names & set(given)}
+        if self.image_size is not None and self.image_size != AUTO:
+            chosen["image_size"] = whole_number(self.image_size, "--image-size")
         if chosen.get("weights") == "none":
             chosen["weights"] = None
         if self.unfreeze is not None and self.unfreeze.isdecimal():

@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,8 @@ _RESERVE = 1.5
 class Learned:
     """What is there once a head is fitted, and after fine-tuning what that gave.
 
-    `recipe` is filled in: which head, which class weight, what was unfrozen in the end.
+    `recipe` is filled in: which head, which class weight, what was unfrozen in the end. `choice`
+    is how the network was found, where it was not given.
     """
 
     material: Material
@@ -41,6 +43,7 @@ class Learned:
     fitted: HeadFit
     task: Task | None = None
     tuned: Tuned | None = None
+    choice: dict[str, Any] | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -115,7 +118,16 @@ def learn(
 
 
 def choose_prefix(recipe: Recipe, device: str) -> tuple[Prefix, Recipe]:
-    """The frozen network of a recipe, and the recipe with what it left open filled in."""
+    """The frozen network of a recipe, and the recipe with what it left open filled in.
+
+    Raises:
+        HeadstartError: Backbone or image size are still to be found out, by `fit` or `rank`.
+    """
+    if recipe.chooses:
+        raise HeadstartError(
+            "Backbone and image size cannot be 'auto' here. Expected a name and a size. "
+            "headstart.rank finds which suit the images."
+        )
     engine = choose_engine(device)
     precision = resolve_precision(recipe.precision, engine)
     backbone = load_backbone(

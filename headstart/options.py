@@ -61,17 +61,15 @@ def split_list(text: str) -> list[str]:
     return parts
 
 
-def whole_numbers(text: str, option: str) -> list[int]:
-    """The numbers of `160,224`.
+def whole_number(text: str, option: str) -> int:
+    """The number that a text is.
 
     Raises:
-        HeadstartError: Something else than whole numbers.
+        HeadstartError: It is something else.
     """
-    parts = split_list(text)
-    for one in parts:
-        if not (one.isascii() and one.isdigit()):
-            raise HeadstartError(
-                f"{option} cannot be '{one}'. Expected whole numbers with commas between, such as "
-                "160,224. Write them like that."
-            )
-    return [int(one) for one in parts]
+    if not (text.isascii() and text.isdigit()):
+        raise HeadstartError(
+            f"{option} cannot be '{text}'. Expected a whole number, such as 224. Write one like "
+            "that."
+        )
+    return int(text)

@@ -110,6 +110,35 @@ def prepare(
     return Prepared(dataset, features, split, groups)
 
 
+def prepare_again(
+    before: Prepared, recipe: Recipe, prefix: Prefix, deadline: float, watch: Stopwatch
+) -> Prepared:
+    """The same data and the same split, with features of another network.
+
+    Images that are not reached within the time limit leave their part.
+
+    Raises:
+        DatasetError, HeadstartError: As `prepare`.
+    """
+    with watch.stage("features"):
+        make_room(keep=prefix.identity.key)
+        dataset, features = _features(before.dataset, prefix, recipe, deadline)
+    place = {path: row for row, path in enumerate(dataset.paths)}
+    now = np.array([place.get(path, -1) for path in before.dataset.paths], np.int64)
+    split, kept = before.split, now >= 0
+    train, validation, test = (
+        now[rows][kept[rows]] for rows in (split.train, split.validation, split.test)
+    )
+    if not len(train) or not len(test):
+        raise HeadstartError(
+            "The time limit is over before there were features to train and test on. Expected more "
+            "time. Give more seconds, or an --image-size."
+        )
+    leaks = tuple(tuple(int(now[row]) for row in rows if kept[row]) for rows in split.leaks)
+    split = Split(train, validation, test, tuple(rows for rows in leaks if len(rows) > 1))
+    return Prepared(dataset, features, split, before.groups[kept])
+
+
 def prepare_images(
     images: Sequence[Source], labels: Rows, recipe: Recipe, prefix: Prefix
 ) -> Material:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from headstart.fit_options import ClassWeight, Device, Precision, Resize
-from headstart.options import split_list, whole_numbers
+from headstart.options import split_list, whole_number
 
 
 @dataclass(frozen=True)
@@ -53,4 +53,6 @@ class RankOptions:
     @property
     def pixels(self) -> list[int] | None:
         """The sizes, or None where they were not given."""
-        return None if self.sizes is None else whole_numbers(self.sizes, "--sizes")
+        if self.sizes is None:
+            return None
+        return [whole_number(one, "--sizes") for one in split_list(self.sizes)]

@@ -17,6 +17,7 @@ from headstart.tuning import Tuning, check_names, tuning_from_dict
 HEADS = ("auto", "linear", "mlp", "prototype")
 CLASS_WEIGHTS = ("auto", "balanced", "none")
 AUGMENTS = ("auto", "none", "light", "strong")
+AUTO = "auto"
 LARGEST_SIZE = 2048
 MOST_VIEWS = 12  # that a prediction can be averaged over
 
@@ -26,12 +27,13 @@ class Recipe:
     """The choices of one run; `Recipe()` is the default for any data.
 
     Attributes:
-        backbone: A name of `list_backbones()`, or the path of a Keras model of one's own.
+        backbone: A name of `list_backbones()`, the path of a Keras model of one's own, or `auto`:
+            of those whose weights are here the one that suits the images, as `rank` finds it.
         weights: `imagenet`, the path of a weights file, or None for random weights.
         preprocessing: Of a model of one's own: `inside`, `tf`, `unit`, `caffe`, `torch`, or `auto`,
             which finds it out.
-        image_size: (height, width) in pixels, one number for a square, or None for the backbone's
-            own size.
+        image_size: (height, width) in pixels, one number for a square, None for the backbone's own
+            size, or `auto`: 160, 224, 320 or 448, as `rank` finds it.
         resize: `squash`, `crop` or `pad`.
         head: `linear`, `mlp`, `prototype`, or `auto` by the number of images.
         head_epochs: Epochs of the mlp head, all of them; None stops by the validation loss.
@@ -58,7 +60,7 @@ class Recipe:
     backbone: str = "efficientnet_lite0"
     weights: str | None = "imagenet"
     preprocessing: str = "auto"
-    image_size: tuple[int, int] | int | None = None
+    image_size: tuple[int, int] | int | str | None = None
     resize: str = "squash"
     head: str = "auto"
     head_epochs: int | None = None
@@ -120,8 +122,14 @@ class Recipe:
 
     @property
     def height_and_width(self) -> tuple[int, int] | None:
-        """The image size in pixels, or None for the backbone's own."""
-        return _checked_size(self.image_size)
+        """The image size in pixels; None for the backbone's own, or one to be found out."""
+        size = _checked_size(self.image_size)
+        return None if isinstance(size, str) else size
+
+    @property
+    def chooses(self) -> bool:
+        """Whether backbone or image size are to be found out."""
+        return AUTO in (self.backbone, self.image_size)
 
     @property
     def depth(self) -> str:
@@ -137,8 +145,8 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """The choices as JSON values."""
         values = asdict(self)
-        if self.image_size is not None:
-            values["image_size"] = list(values["image_size"])
+        if isinstance(self.image_size, tuple):
+            values["image_size"] = list(self.image_size)
         return values
 
 
@@ -208,15 +216,15 @@ def _is_whole(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def _checked_size(image_size: object) -> tuple[int, int] | None:
+def _checked_size(image_size: object) -> tuple[int, int] | str | None:
     """The size as a pair; JSON has no tuples, so a list is one too."""
-    if image_size is None:
-        return None
+    if image_size is None or image_size == AUTO:
+        return image_size
     pair = image_size if isinstance(image_size, list | tuple) else (image_size, image_size)
     if len(pair) != 2 or not all(_is_whole(side, 1, LARGEST_SIZE) for side in pair):
         raise HeadstartError(
             f"The image size cannot be {image_size!r}. Expected a height and a width from 1 to "
-            f"{LARGEST_SIZE} pixels."
+            f"{LARGEST_SIZE} pixels, or 'auto'."
         )
     return pair[0], pair[1]
 

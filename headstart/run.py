@@ -25,6 +25,8 @@ class Run:
         train: On the part that the head learnt from; better than any honest figure.
         recipe: Every choice, filled in.
         head: What was found about the head: strength, cross-validated accuracy and so on.
+        choice: How backbone and image size were found, as `Ranking.to_dict` gives it; None where
+            they were given.
         fine_tuning: What fine-tuning did: depth, cut, epochs, what moved; None where there was
             none.
         files: The images of each part (train, validation, test), each with its class.
@@ -40,6 +42,7 @@ class Run:
     train: Evaluation
     recipe: Recipe
     head: dict[str, Any]
+    choice: dict[str, Any] | None
     fine_tuning: dict[str, Any] | None
     files: dict[str, tuple[tuple[Path, str], ...]]
     skipped: tuple[Problem, ...]
@@ -88,6 +91,7 @@ class Run:
             "seconds": self.seconds,
             "recipe": self.recipe.to_dict(),
             "head_fit": self.head,
+            "choice": self.choice,
             "fine_tuning": self.fine_tuning,
             "metrics": self.contents.metrics,
         }

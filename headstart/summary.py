@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headstart.run import Run
 
 _MOST_SKIPPED = 5
+_MOST_OTHERS = 3
 
 
 def run_summary(run: Run) -> str:
@@ -37,6 +38,7 @@ def run_summary(run: Run) -> str:
         f"{len(run.skipped)} files skipped.",
         f"{run.recipe.backbone}, {run.recipe.depth}, at {height} x {width}, "
         f"{run.recipe.resize}; {classifier.head.kind} head.",
+        *_choice_lines(run.choice),
         *_tuning_lines(run.fine_tuning),
         *_skipped(run),
         *(f"Note: {displayable(text)}" for text in run.warnings),
@@ -46,6 +48,23 @@ def run_summary(run: Run) -> str:
         f"{seconds['total']:.1f} seconds ({stages}); features: {computed}.",
     ]
     return "\n".join(lines)
+
+
+def _choice_lines(found: Mapping[str, Any] | None) -> Iterator[str]:
+    """Which network was chosen, why, what the next best was, and what the choice cost."""
+    if found is None:
+        return
+    best, seconds = found["best"], found["seconds"]
+    cost = seconds.get("rank", 0.0) + seconds.get("measure", 0.0)
+    yield f"Chosen in {cost:.0f} seconds: {displayable(found['reason'])}"
+    others = [one for one in found["candidates"] if one != best and one["accuracy"] is not None]
+    told = [
+        f"{displayable(one['backbone'])} at {one['image_size']} {one['accuracy']:.3f} "
+        f"({one['images']} images, {one['status']})"
+        for one in others[:_MOST_OTHERS]
+    ]
+    if told:
+        yield f"Next: {'; '.join(told)}."
 
 
 def _tuning_lines(found: Mapping[str, Any] | None) -> list[str]:

@@ -22,6 +22,7 @@ from headstart.evaluation import Evaluation, evaluate
 from headstart.images import decode, read_bytes
 from headstart.learning import Learned, choose_prefix, deadline_of, learn
 from headstart.preparation import Prepared, data_warnings, prepare
+from headstart.ranking.choice import choose_network
 from headstart.recipe import Recipe
 from headstart.run import Run
 from headstart.stopwatch import Stopwatch
@@ -58,10 +59,15 @@ def fit(
     deadline = deadline_of(time_limit, watch)
     if out is not None:
         bundle.check_target(Path(out))
-    prefix, recipe = choose_prefix(recipe, device)
-    prepared = prepare(source, recipe, prefix, deadline, watch)
+    if recipe.chooses:
+        found = choose_network(source, recipe, device, deadline, watch)
+        prefix, recipe, prepared = found.prefix, found.recipe, found.prepared
+        choice = found.ranking.to_dict()
+    else:
+        prefix, recipe = choose_prefix(recipe, device)
+        prepared, choice = prepare(source, recipe, prefix, deadline, watch), None
     learned = learn(prepared.material, prefix, recipe, deadline, watch)
-    return _finish(prepared, learned, watch, out)
+    return _finish(prepared, replace(learned, choice=choice), watch, out)
 
 
 def _finish(
@@ -88,6 +94,7 @@ def _finish(
         train=evaluations["train"],
         recipe=learned.recipe,
         head=learned.fitted.details,
+        choice=learned.choice,
         fine_tuning=None if learned.tuned is None else learned.tuned.details,
         files={part: _listed(dataset, rows) for part, rows in parts.items()},
         skipped=dataset.problems,
@@ -148,4 +155,5 @@ def _contents(
         },
         seen=bundle.seen_digests([digests[index] for index in seen]),
         fine_tuning=None if learned.tuned is None else learned.tuned.details,
+        choice=learned.choice,
     )

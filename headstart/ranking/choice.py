@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,14 +16,16 @@ from headstart.errors import HeadstartError
 from headstart.learning import choose_prefix, deadline_of
 from headstart.metrics import wilson_interval
 from headstart.prefix import Prefix
-from headstart.preparation import Prepared, data_warnings, mixed_order, prepare
+from headstart.preparation import Prepared, data_warnings, mixed_order, prepare, prepare_again
 from headstart.ranking.measure import images_per_second, memory_bytes, model_bytes
 from headstart.ranking.race import STAGE, Choices, Examples, Judged, Race
 from headstart.ranking.result import Ranked, Ranking
-from headstart.recipe import Recipe
+from headstart.recipe import AUTO, Recipe
 from headstart.stopwatch import Stopwatch
 
 SIZES = (160, 224, 320, 448)  # pixels
+_SHARE = 0.4  # of the time limit of `fit` for finding the network
+_MOST_IN_FIT = 600  # training images that `fit` finds it with
 _AS_FAST = 0.9  # of the fastest counts as just as fast: speeds are measured
 
 
@@ -60,31 +62,79 @@ def rank(
     deadline = deadline_of(time_limit, watch)
     candidates = find_candidates(recipe, backbones, sizes, device)
     prepared = prepare(source, candidates[0][1], candidates[0][0], deadline, watch)
-    race = Race(
-        _examples(prepared, recipe.seed),
-        Choices(recipe.resize, recipe.class_weight, recipe.seed, deadline),
-    )
+    choices = Choices(recipe.resize, recipe.class_weight, recipe.seed, deadline)
+    return _compare(prepared, [prefix for prefix, _ in candidates], choices, watch)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A network that was found, the recipe with it filled in, and its features of the data."""
+
+    prefix: Prefix
+    recipe: Recipe
+    prepared: Prepared
+    ranking: Ranking
+
+
+def choose_network(
+    source: str | os.PathLike[str] | Dataset,
+    recipe: Recipe,
+    device: str,
+    deadline: float,
+    watch: Stopwatch,
+) -> Chosen:
+    """Find the backbone or image size that a recipe leaves open, on some of the training images.
+
+    The split is made once: the test part has no say, whatever is chosen.
+
+    Raises:
+        DatasetError, HeadstartError: As `rank`.
+    """
+    sizes = None if recipe.image_size == AUTO else [recipe.height_and_width]
+    if sizes and (sizes[0] is None or sizes[0][0] != sizes[0][1]):
+        raise HeadstartError(
+            f"The backbone cannot be found out with the image size {recipe.image_size}. Expected a "
+            "square for all, or 'auto'. Give one number."
+        )
+    pixels = None if sizes is None else [one[0] for one in sizes if one is not None]
+    names = None if recipe.backbone == AUTO else [recipe.backbone]
+    candidates = find_candidates(recipe, names, pixels, device)
+    prepared = prepare(source, candidates[0][1], candidates[0][0], deadline, watch)
+    now = time.monotonic()
+    until = now + _SHARE * (deadline - now)
+    choices = Choices(recipe.resize, recipe.class_weight, recipe.seed, until, _MOST_IN_FIT)
+    ranking, prefix = _compare(prepared, [one for one, _ in candidates], choices, watch)
+    filled = next(filled for one, filled in candidates if one == prefix)
+    return Chosen(prefix, filled, prepare_again(prepared, filled, prefix, deadline, watch), ranking)
+
+
+def _compare(
+    prepared: Prepared, candidates: Sequence[Prefix], choices: Choices, watch: Stopwatch
+) -> tuple[Ranking, Prefix]:
+    """Let the candidates race on the training part; gives the recommended one, too."""
+    race = Race(_examples(prepared, choices.seed), choices)
     with watch.stage("rank"):
-        race.run([prefix for prefix, _ in candidates])
+        race.run(candidates)
     if not race.last:
         raise HeadstartError(
             "The time limit is over before one candidate was done. Expected time for a few seconds "
-            "a candidate. Give more seconds, or fewer --backbones and --sizes."
+            "a candidate. Give more seconds, or fewer backbones and sizes."
         )
     with watch.stage("measure"), progress.stage("measure", len(candidates)) as stage:
         rows = {}
-        for prefix, _ in candidates:
-            rows[prefix] = _row(prefix, race, deadline)
+        for prefix in candidates:
+            rows[prefix] = _row(prefix, race, choices.deadline)
             stage.advance()
     best, reason = _recommend(race.last, rows)
-    return Ranking(
+    ranking = Ranking(
         rows=tuple(sorted(rows.values(), key=_place)),
-        best=best,
+        best=rows[best],
         reason=reason,
         images=len(race.examples.labels),
         seconds=watch.result(),
         warnings=data_warnings(prepared),
     )
+    return ranking, best
 
 
 def find_candidates(
@@ -155,7 +205,7 @@ def _row(prefix: Prefix, race: Race, deadline: float) -> Ranked:
     )
 
 
-def _recommend(found: dict[Prefix, Judged], rows: dict[Prefix, Ranked]) -> tuple[Ranked, str]:
+def _recommend(found: dict[Prefix, Judged], rows: dict[Prefix, Ranked]) -> tuple[Prefix, str]:
     """The fastest of those that the best is not better than beyond chance, and why."""
     best = min(found, key=lambda one: found[one].log_loss)
     equal = [one for one in found if one is best or not found[best].beats(found[one])]
@@ -174,7 +224,7 @@ def _recommend(found: dict[Prefix, Judged], rows: dict[Prefix, Ranked]) -> tuple
         why = "better than all others of the last round, beyond chance"
     else:
         why = f"the best, and the fastest of {len(equal)} that are equal within chance"
-    return row, f"{what}; {why}."
+    return chosen, f"{what}; {why}."
 
 
 def _place(row: Ranked) -> tuple[int, float]:

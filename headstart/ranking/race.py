@@ -65,12 +65,13 @@ class Judged:
 
 @dataclass(frozen=True)
 class Choices:
-    """What is the same for all candidates."""
+    """What is the same for all candidates; `most` is the number of images of the last round."""
 
     resize: str
     class_weight: str
     seed: int
     deadline: float
+    most: int = _MOST
 
 
 @dataclass(eq=False)
@@ -94,7 +95,8 @@ class Race:
     def run(self, candidates: Sequence[Prefix]) -> None:
         """Go through all rounds, or as many as there is time for."""
         classes = self.examples.num_classes
-        counts = round_sizes(len(self.examples.labels), classes, len(candidates))
+        images = min(len(self.examples.labels), self.choices.most)
+        counts = round_sizes(images, classes, len(candidates))
         self.planned, self.alive = len(counts), sorted(candidates, key=_cost)
         with progress.stage(STAGE, _work(counts, self.alive)) as stage:
             for number, count in enumerate(counts):

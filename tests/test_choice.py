@@ -1,0 +1,157 @@
+"""`fit` with the network left open: `auto` for the image size or the backbone."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_cli_fine_tuning import headstart
+from tiny_run import fresh_cache, trained
+
+from headstart import HeadstartError, ImageClassifier, fit
+from headstart.features import extract
+from headstart.learning import choose_prefix
+from headstart.preparation import prepare, prepare_again
+from headstart.ranking import choice as module
+from headstart.ranking import race
+from headstart.recipe import Recipe, recipe_from_dict
+from headstart.stopwatch import Stopwatch
+from headstart.summary import run_summary
+
+AUTO = Recipe(backbone="tiny", image_size="auto", precision="float32")
+SIZES = (16, 32, 48)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    fresh_cache(monkeypatch, tmp_path / "cache")
+    monkeypatch.setattr(module, "SIZES", SIZES)
+    monkeypatch.setattr(race, "_LEAST", 12)
+    monkeypatch.setattr(race, "_LEAST_OF_CLASS", 4)
+    return tmp_path
+
+
+def test_the_size_is_found_and_told(folder: Path) -> None:
+    run = fit(trained().photos, AUTO, out=folder / "bundle")
+    assert run.choice is not None
+    size = run.choice["best"]["image_size"]
+    assert size in SIZES
+    assert run.recipe.image_size == (size, size)
+    assert run.classifier.image_size == (size, size)
+    assert run.to_dict()["choice"] == run.choice
+    assert json.loads((folder / "bundle" / "bundle.json").read_text())["choice"] == run.choice
+    text = run_summary(run)
+    assert f"Chosen in 0 seconds: {run.choice['reason']}" in text or "Chosen in " in text
+    assert "Next: tiny at " in text
+
+
+def test_it_is_the_same_as_with_that_size() -> None:
+    found = fit(trained().photos, AUTO)
+    given = fit(trained().photos, found.recipe)
+    assert given.choice is None
+    assert not given.computed
+    assert given.files == found.files
+    assert given.evaluation.to_dict() == found.evaluation.to_dict()
+
+
+def test_the_test_part_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[Path] = set()
+
+    def listening(images: Any, *values: Any, **options: Any) -> Any:
+        seen.update(map(Path, images))
+        return extract(images, *values, **options)
+
+    monkeypatch.setattr(race, "extract", listening)
+    run = fit(trained().photos, AUTO)
+    assert seen == {path for path, _ in run.files["train"]}
+
+
+def test_the_backbone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    whole = module.find_candidates
+
+    def listening(recipe: Recipe, names: Any, sizes: Any, device: str) -> Any:
+        asked.append((names, sizes))
+        return whole(recipe, ["tiny"], sizes, device)
+
+    monkeypatch.setattr(module, "find_candidates", listening)
+    run = fit(trained().photos, Recipe(backbone="auto", image_size=32, precision="float32"))
+    assert asked == [(None, [32])]
+    assert (run.recipe.backbone, run.recipe.image_size) == ("tiny", (32, 32))
+    assert run.choice is not None
+    assert run.choice["reason"].endswith("no other came as far.")
+
+
+def test_those_whose_weights_are_here_are_tried() -> None:
+    found = module.find_candidates(Recipe(), None, [224], "auto")
+    names = [prefix.identity.backbone for prefix, _ in found]
+    assert {"efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"} <= set(names)
+    assert "tiny" not in names
+
+
+@pytest.mark.parametrize("image_size", [None, (32, 48)])
+def test_one_square_for_all_backbones(image_size: Any) -> None:
+    with pytest.raises(HeadstartError, match="a square for all"):
+        fit(trained().photos, Recipe(backbone="auto", image_size=image_size))
+
+
+def test_no_time() -> None:
+    with pytest.raises(HeadstartError, match="time limit is over before"):
+        fit(trained().photos, AUTO, time_limit=0.5)
+
+
+def test_auto_is_for_fit_alone() -> None:
+    auto: Any = "auto"
+    with pytest.raises(HeadstartError, match=r"cannot be 'auto' here.*headstart\.rank"):
+        choose_prefix(AUTO, "auto")
+    with pytest.raises(HeadstartError, match="cannot be 'auto' here"):
+        ImageClassifier(image_size=auto).fit(
+            [str(path) for path in trained().paths], ["a", "b"] * (len(trained().paths) // 2)
+        )
+
+
+def test_the_recipe() -> None:
+    assert AUTO.chooses
+    assert Recipe(backbone="auto").chooses
+    assert not Recipe().chooses
+    assert recipe_from_dict(AUTO.to_dict()) == AUTO
+    with pytest.raises(HeadstartError, match="or 'auto'"):
+        Recipe(image_size="largest")
+
+
+def test_images_that_are_not_reached_leave_their_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(backbone="tiny", image_size=32, precision="float32")
+    prefix, recipe = choose_prefix(recipe, "cpu")
+    before = prepare(trained().photos, recipe, prefix, math.inf, Stopwatch())
+    gone = {int(before.split.train[0]), int(before.split.test[-1])}
+    lost = {before.dataset.paths[row] for row in gone}
+
+    def without(dataset: Any, *_: Any) -> Any:
+        from headstart.dataset import drop
+
+        kept = np.array([row for row in range(len(dataset.paths)) if row not in gone])
+        return drop(dataset, dict.fromkeys(gone, "late")), before.features.take(kept)
+
+    monkeypatch.setattr("headstart.preparation._features", without)
+    after = prepare_again(before, recipe, prefix, math.inf, Stopwatch())
+    for part in ("train", "validation", "test"):
+        old = [before.dataset.paths[row] for row in getattr(before.split, part)]
+        new = [after.dataset.paths[row] for row in getattr(after.split, part)]
+        assert new == [path for path in old if path not in lost]
+    assert len(after.groups) == len(before.groups) - 2 == len(after.features.digests)
+
+
+def test_the_command_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("fit", trained().photos, "--backbone", "tiny", "--out", folder / "bundle")
+    assert headstart(monkeypatch, *command, "--image-size", "auto", "--json") == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["choice"]["best"]["image_size"] == values["image_size"][0]
+    for wrong in ("big", "22.5", "-3"):
+        assert headstart(monkeypatch, *command, "--image-size", wrong) == 2
+        assert "--image-size cannot be" in capsys.readouterr().err
