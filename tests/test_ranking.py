@@ -48,7 +48,9 @@ def ranked(sizes: Sequence[int] = SIZES, **options: Any) -> Ranking:
         (1800, 3, 5, [600, 1800]),
         (90_000, 3, 12, [555, 1666, 5000]),
         (200, 7, 12, [28, 66, 200]),
-        (20, 7, 4, [20, 20]),
+        (20, 7, 4, [20]),
+        (221, 12, 12, [48, 73, 221]),
+        (100, 12, 12, [48, 100]),
     ],
 )
 def test_round_sizes(train: int, classes: int, candidates: int, sizes: list[int]) -> None:

@@ -161,7 +161,7 @@ def round_sizes(train: int, classes: int, candidates: int) -> list[int]:
     while candidates > _FINALISTS:
         candidates = _going_on(candidates)
         counts.append(max(least, counts[-1] // _PART))
-    return counts[::-1]
+    return sorted(set(counts))  # a round with the same images would tell nothing new
 
 
 def leaders(found: dict[Prefix, Judged]) -> list[Prefix]:
