@@ -124,7 +124,7 @@ def _run(data: str, options: FitOptions, out: Path) -> Run:
 @app.command()
 @with_options(RankOptions)
 def rank(data: Data, options: RankOptions) -> None:
-    """Compare backbones and image sizes on the training part of your images."""
+    """Compare backbones and image sizes on your images."""
     from headstart.ranking import rank as compare
     from headstart.ranking.result import check_plot
     from headstart.recipe import Recipe

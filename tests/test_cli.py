@@ -32,7 +32,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     ("arguments", "line"),
     [
         ("--colour", "No such option: --colour. See: headstart --help"),
-        ("trian", "No such command 'trian'. See: headstart --help"),
+        ("zzzz", "No such command 'zzzz'. See: headstart --help"),
         ("fit", "Missing argument 'data'. See: headstart fit --help"),
         ("fit x y", "Got unexpected extra argument"),
         ("fit x --ouput y", "No such option: --ouput"),

@@ -21,7 +21,7 @@ from headstart.recipe import (
 )
 from headstart.tuning import OPTIMIZERS, SCHEDULES
 
-SIZE = r"Expected a height and a width from 1 to 2048 pixels\."
+SIZE = r"Expected a height and a width from 1 to 2048 pixels, or 'auto'\."
 SEED = r"Expected a whole number from 0 to 2\^32 - 1\."
 FRACTION = r"Expected a number between 0 and 0\.5\."
 

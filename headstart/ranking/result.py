@@ -77,8 +77,12 @@ class Ranking:
     warnings: tuple[str, ...] = ()
 
     def front(self) -> list[Ranked]:
-        """Those that no other is at least as accurate and as fast as, the fastest first."""
-        shown = [one for one in self.rows if _is_drawn(one)]
+        """Those that no other is at least as accurate and as fast as, the fastest first.
+
+        Of those judged on the most images: on fewer, every network is less accurate.
+        """
+        most = max((one.images for one in self.rows), default=0)
+        shown = [one for one in self.rows if _is_drawn(one) and one.images == most]
         ordered = sorted(shown, key=lambda one: (_speed(one), one.accuracy), reverse=True)
         front: list[Ranked] = []
         for one in ordered:
@@ -115,8 +119,13 @@ class Ranking:
 
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         panel = figure.subplots()
-        for backbone in dict.fromkeys(one.backbone for one in self.rows):
-            _draw(panel, [one for one in self.rows if one.backbone == backbone and _is_drawn(one)])
+        most = max((one.images for one in self.rows), default=0)
+        for number, name in enumerate(sorted({one.backbone for one in self.rows})):
+            own = [one for one in self.rows if one.backbone == name and _is_drawn(one)]
+            _draw(panel, [one for one in own if one.images == most], f"C{number}", name)
+            _draw(
+                panel, [one for one in own if one.images < most], f"C{number}", f"{name}, dropped"
+            )
         front = self.front()
         panel.plot(
             [_speed(one) for one in front],
@@ -136,7 +145,7 @@ class Ranking:
             ylabel="cross-validated accuracy",
         )
         panel.grid(alpha=0.3)
-        panel.legend(fontsize=8)
+        panel.legend(fontsize=7)
         with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "headstart"}):
             figure.savefig(target, metadata={"Date": None} if target.suffix == ".svg" else None)
         return target
@@ -162,9 +171,11 @@ def check_plot(path: Path) -> None:
     require("matplotlib", "plot", "plots")
 
 
-def _draw(panel: Any, rows: list[Ranked]) -> None:
+def _draw(panel: Any, rows: list[Ranked], colour: str, label: str) -> None:
+    """Points with intervals; hollow ones for those that were dropped on fewer images."""
     if not rows:
         return
+    dropped = label.endswith("dropped")
     accuracy = [_accuracy(one) for one in rows]
     below = [_accuracy(one) - (one.low or 0.0) for one in rows]
     above = [(one.high or 1.0) - _accuracy(one) for one in rows]
@@ -173,9 +184,12 @@ def _draw(panel: Any, rows: list[Ranked]) -> None:
         accuracy,
         yerr=[below, above],
         fmt="o",
+        color=colour,
+        markerfacecolor="white" if dropped else colour,
+        alpha=0.5 if dropped else 1.0,
         elinewidth=0.8,
         capsize=2,
-        label=rows[0].backbone,
+        label=label,
     )
     for one in rows:
         place = (_speed(one), _accuracy(one))
