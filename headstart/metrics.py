@@ -72,6 +72,15 @@ def log_loss(probabilities: Probabilities, labels: Rows) -> float | None:
     return float(-np.log(np.maximum(own, _SMALLEST)).mean())
 
 
+def lower_beyond_chance(losses: Numbers, others: npt.NDArray[np.floating[Any]]) -> bool:
+    """Whether losses are lower than others of the same images, (n,) each.
+
+    By more than one standard error of the mean difference.
+    """
+    gain = others - losses
+    return bool(gain.mean() > gain.std() / len(gain) ** 0.5)
+
+
 def expected_calibration_error(
     probabilities: Probabilities, labels: Rows, bins: int = 15
 ) -> float | None:

@@ -14,6 +14,7 @@ from scipy.special import log_softmax
 from headstart.finetune.inputs import Inputs, batches
 from headstart.finetune.learner import BATCH
 from headstart.heads.head import Floats
+from headstart.metrics import lower_beyond_chance
 
 Rows = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -70,8 +71,7 @@ class Judgement:
 
     def beats(self, other: Judgement) -> bool:
         """Whether it is better by more than one standard error of the difference, by image."""
-        gain = other.losses - self.losses
-        return bool(gain.mean() > gain.std() / len(gain) ** 0.5)
+        return lower_beyond_chance(self.losses, other.losses)
 
 
 class Answering(Protocol):

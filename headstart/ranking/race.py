@@ -20,6 +20,7 @@ from headstart.errors import HeadstartError
 from headstart.features import extract
 from headstart.features.extraction import Source
 from headstart.heads import HeldOut, TrainingData, fit_head
+from headstart.metrics import lower_beyond_chance
 from headstart.prefix import Prefix
 from headstart.preparation import check_decoded
 from headstart.transferability import h_score, log_me
@@ -59,8 +60,7 @@ class Judged:
         """Whether its loss is lower by more than one standard error of the difference, by image."""
         mine, its = self.held_out, other.held_out
         _, here, there = np.intersect1d(mine.rows, its.rows, return_indices=True)
-        gain = its.losses[there].astype(np.float64) - mine.losses[here]
-        return bool(gain.mean() > gain.std() / len(gain) ** 0.5)
+        return lower_beyond_chance(mine.losses[here].astype(np.float64), its.losses[there])
 
 
 @dataclass(frozen=True)
