@@ -88,6 +88,14 @@ def test_a_learner_is_left_as_it_was() -> None:
     assert not any("beginning anew" in one for one in heard)
 
 
+@pytest.mark.parametrize("limits", [Limits(asked=lambda: True), Limits(deadline=0)])
+def test_a_trial_that_was_cut_short_tells_nothing(limits: Limits) -> None:
+    made, heard = learner(), list[str]()
+    with progress.listen(lambda event: heard.append(event.message)):
+        assert Trials(made, TUNING, 3, limits).steady_rate(problem(made.cut), RATE) == RATE
+    assert not any(heard)
+
+
 def test_the_seed_draws_the_images_of_a_trial() -> None:
     given = problem(learner().cut)
     (one, again), other = (

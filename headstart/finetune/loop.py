@@ -36,6 +36,12 @@ class Limits:
     deadline: float = math.inf
     asked: Callable[[], bool] = lambda: False
 
+    def reached(self) -> str:
+        """Why to stop now, one of `MIDWAY`; "" where there is no reason to."""
+        if self.asked():
+            return "interrupted"
+        return "time limit" if time.monotonic() >= self.deadline else ""
+
 
 @dataclass
 class Record:
@@ -148,7 +154,7 @@ class Training:
                     raise Diverged("the loss is not a number")
                 total, step = total + loss * len(rows), step + 1
                 stage.advance()
-                record.stopped = _stop(limits)
+                record.stopped = limits.reached()
                 if record.stopped:
                     return
         weights = self._finite_weights()
@@ -215,9 +221,3 @@ def _figures(one: Judgement) -> dict[str, float]:
 
 def _shapes(weights: Arrays) -> dict[str, tuple[int, ...]]:
     return {name: one.shape for name, one in weights.items()}
-
-
-def _stop(limits: Limits) -> str:
-    if limits.asked():
-        return "interrupted"
-    return "time limit" if time.monotonic() >= limits.deadline else ""

@@ -67,7 +67,7 @@ class Task:
     @property
     def out_of_time(self) -> str:
         """Why there is no time left."""
-        return "interrupted" if self.limits.asked() else "time limit"
+        return self.limits.reached() or "time limit"
 
     @property
     def folder(self) -> Path:

@@ -22,7 +22,7 @@ from headstart.finetune.problem import Examples, Judgement, Problem, judge
 from headstart.tuning import Tuning
 
 STAGE = "try out"
-LOWER = 1 / 3  # factor on a learning rate that is too high
+_LOWER = 1 / 3  # factor on a learning rate that is too high
 _LOWERED = 3  # times at most
 _PART = 0.05  # of all the steps of a training: what a trial takes
 _SEEN = 6  # times that a trial of views sees each image
@@ -65,9 +65,11 @@ class Trials:
         lower = rate
         for _ in range(_LOWERED):
             judged = self._try(problem, lower, 1)
+            if self._limits.reached():  # the trial was cut short and tells nothing
+                return rate
             if judged is not None and judged.calibrated_loss <= most:
                 break
-            lower *= LOWER
+            lower *= _LOWER
         if lower != rate:
             progress.remark(STAGE, f"learning rate {lower:.2g}: {rate:.2g} undoes what is known")
         return lower
@@ -90,8 +92,8 @@ class Trials:
             seen: Epochs; the more, the fewer images.
         """
         begin = self._learner.state()
-        steps = _PART * self._epochs * len(problem.train.labels) / seen
-        images = max(self._tuning.batch_size, int(steps))
+        images = int(_PART * self._epochs * len(problem.train.labels) / seen)
+        images = max(self._tuning.batch_size, images)
         training = Training(self._learner, some(problem, images), self._tuning, Checkpoint(None))
         record = training.run(seen, rate, self._limits, retries=0)
         self._learner.set_state(begin)
