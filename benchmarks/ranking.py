@@ -29,7 +29,6 @@ from scipy.stats import weightedtau
 
 import headstart
 from headstart.ranking.choice import SIZES, find_candidates
-from headstart.ranking.race import round_sizes
 
 Pair = tuple[str, int]
 MEASURES = ("accuracy", "log_loss", "h_score", "log_me", "top1")
@@ -103,7 +102,7 @@ def measure(data: str, pairs: Sequence[Pair], options: argparse.Namespace, place
         rankings[0].plot(options.plot / f"ranking_{name}.svg")
     return {
         "images": rankings[0].images,
-        "rounds": round_sizes(rankings[0].images, 2, len(pairs)),
+        "rounds": sorted({one.images for one in rankings[0].rows}),
         "seconds": seconds,
         "tau": {one: round(statistics.mean(row[one] for row in found), 3) for one in MEASURES},
         "best": [*best, round(truth[best], 4)],

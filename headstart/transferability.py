@@ -34,10 +34,11 @@ def h_score(features: npt.NDArray[Any], labels: npt.NDArray[np.integer[Any]]) ->
     """
     from sklearn.covariance import ledoit_wolf
 
-    centred = _centred(features)
+    centred = features.astype(np.float64)
+    centred -= centred.mean(axis=0)
     covariance, shrinkage = ledoit_wolf(centred, assume_centered=True)
-    means = np.stack([centred[labels == one].mean(axis=0) for one in np.unique(labels)])
-    counts = np.unique(labels, return_counts=True)[1]
+    classes, counts = np.unique(labels, return_counts=True)
+    means = np.stack([centred[labels == one].mean(axis=0) for one in classes])
     weighted = means * np.sqrt(counts / len(labels))[:, None]
     factor = cho_factor(covariance + _TINY * np.eye(len(covariance)), lower=True)
     return float((1 - shrinkage) * np.sum(weighted * cho_solve(factor, weighted.T).T))
@@ -80,27 +81,25 @@ def _evidence(squares: Doubles, parts: Doubles, outside: float, shape: tuple[int
         shape: Of the features.
     """
     images, width = shape
+
+    def sums(ratio: float) -> tuple[float, float]:
+        """Squared length of the weights and of the error, where the ratio is that."""
+        length = float(np.sum(squares * parts / (squares + ratio) ** 2))
+        return length, float(np.sum(parts / (1 + squares / ratio) ** 2)) + outside
+
     ratio = 1.0  # precision of the weights by that of the noise
     weights = noise = 1.0
     for _ in range(_ROUNDS):
         known = float(np.sum(squares / (squares + ratio)))  # effective number of parameters
-        length = float(np.sum(squares * parts / (squares + ratio) ** 2))
-        error = float(np.sum(parts / (1 + squares / ratio) ** 2)) + outside
+        length, error = sums(ratio)
         weights = max(known / (length + _TINY), _TINY)
         noise = (images - known) / (error + _TINY)
         before, ratio = ratio, weights / noise
         if abs(ratio - before) <= _NEAR * before:
             break
-    length = float(np.sum(squares * parts / (squares + ratio) ** 2))
-    error = float(np.sum(parts / (1 + squares / ratio) ** 2)) + outside
+    length, error = sums(ratio)
     determinant = np.sum(np.log(weights + noise * squares))
     determinant += (width - len(squares)) * np.log(weights)
     total = width * np.log(weights) + images * np.log(noise) - determinant
     total -= noise * error + weights * length + images * np.log(2 * np.pi)
     return float(total / 2 / images)
-
-
-def _centred(features: npt.NDArray[Any]) -> Doubles:
-    values = features.astype(np.float64)
-    centred: Doubles = values - values.mean(axis=0)
-    return centred

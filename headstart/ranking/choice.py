@@ -90,22 +90,30 @@ def choose_network(
     Raises:
         DatasetError, HeadstartError: As `rank`.
     """
-    sizes = None if recipe.image_size == AUTO else [recipe.height_and_width]
-    if sizes and (sizes[0] is None or sizes[0][0] != sizes[0][1]):
-        raise HeadstartError(
-            f"The backbone cannot be found out with the image size {recipe.image_size}. Expected a "
-            "square for all, or 'auto'. Give one number."
-        )
-    pixels = None if sizes is None else [one[0] for one in sizes if one is not None]
     names = None if recipe.backbone == AUTO else [recipe.backbone]
-    candidates = find_candidates(recipe, names, pixels, device)
+    candidates = find_candidates(recipe, names, _fixed_size(recipe), device)
     prepared = prepare(source, candidates[0][1], candidates[0][0], deadline, watch)
     now = time.monotonic()
     until = now + _SHARE * (deadline - now)
     choices = Choices(recipe.resize, recipe.class_weight, recipe.seed, until, _MOST_IN_FIT)
     ranking, prefix = _compare(prepared, [one for one, _ in candidates], choices, watch)
     filled = next(filled for one, filled in candidates if one == prefix)
-    return Chosen(prefix, filled, prepare_again(prepared, filled, prefix, deadline, watch), ranking)
+    if prefix != candidates[0][0]:
+        prepared = prepare_again(prepared, filled, prefix, deadline, watch)
+    return Chosen(prefix, filled, prepared, ranking)
+
+
+def _fixed_size(recipe: Recipe) -> list[int] | None:
+    """The one size to try, or None where it is to be found out."""
+    if recipe.image_size == AUTO:
+        return None
+    height, width = recipe.height_and_width or (0, 1)  # a backbone's own is not one for all
+    if height != width:
+        raise HeadstartError(
+            f"The backbone cannot be found out with the image size {recipe.image_size}. Expected a "
+            "square for all, or 'auto'. Give one number."
+        )
+    return [height]
 
 
 def _compare(
@@ -140,17 +148,16 @@ def _compare(
 def find_candidates(
     recipe: Recipe, backbones: Sequence[str] | None, sizes: Sequence[int] | None, device: str
 ) -> list[tuple[Prefix, Recipe]]:
-    """Every backbone at every size that it takes, the cheapest first.
+    """Every backbone at every size that it takes, the smallest size first.
 
     Raises:
         HeadstartError: None is left, or as `rank`.
     """
-    names = backbones or [
-        one.name for one in list_backbones() if one.source != "seeded" and weights_here(one)
-    ]
-    least = {one.name: one.least_size for one in list_backbones()}
-    found = []
-    for size in sorted(set(sizes or SIZES)):
+    known = list_backbones()
+    names = backbones or [one.name for one in known if one.source != "seeded" and weights_here(one)]
+    least = {one.name: one.least_size for one in known}
+    found, pixels = [], sorted(set(sizes or SIZES))
+    for size in pixels:
         for name in dict.fromkeys(names):
             asked = replace(recipe, backbone=name, image_size=size)
             if size >= least.get(name, 0):
@@ -162,7 +169,7 @@ def find_candidates(
     if not found:
         raise HeadstartError(
             f"None of {', '.join(names)} takes images of "
-            f"{' or '.join(map(str, sorted(set(sizes or SIZES))))} pixels. Expected one that does. "
+            f"{' or '.join(map(str, pixels))} pixels. Expected one that does. "
             "Give larger --sizes."
         )
     return found
@@ -189,19 +196,25 @@ def _row(prefix: Prefix, race: Race, deadline: float) -> Ranked:
     if not done:
         return row
     judged, first = done[-1], done[0]
-    right = int(judged.held_out.right.sum())
-    total = len(judged.held_out.right)
+    right, total = int(judged.held_out.right.sum()), len(judged.held_out.right)
     low, high = wilson_interval(right, total)
-    row = replace(row, images=judged.images, accuracy=right / total, low=low, high=high)
-    row = replace(row, log_loss=judged.log_loss, h_score=first.h_score, log_me=first.log_me)
+    row = replace(
+        row,
+        images=judged.images,
+        accuracy=right / total,
+        low=low,
+        high=high,
+        log_loss=judged.log_loss,
+        h_score=first.h_score,
+        log_me=first.log_me,
+    )
     if time.monotonic() >= deadline:
         return row
-    speed, memory = (
-        images_per_second(prefix),
-        memory_bytes(prefix) if status == "complete" else None,
-    )
     return replace(
-        row, images_per_second=speed, memory_bytes=memory, model_bytes=model_bytes(prefix)
+        row,
+        images_per_second=images_per_second(prefix),
+        memory_bytes=memory_bytes(prefix) if status == "complete" else None,
+        model_bytes=model_bytes(prefix),
     )
 
 

@@ -94,9 +94,8 @@ class Race:
 
     def run(self, candidates: Sequence[Prefix]) -> None:
         """Go through all rounds, or as many as there is time for."""
-        classes = self.examples.num_classes
-        images = min(len(self.examples.labels), self.choices.most)
-        counts = round_sizes(images, classes, len(candidates))
+        images, classes = len(self.examples.labels), self.examples.num_classes
+        counts = round_sizes(images, classes, len(candidates), self.choices.most)
         self.planned, self.alive = len(counts), sorted(candidates, key=_cost)
         with progress.stage(STAGE, _work(counts, self.alive)) as stage:
             for number, count in enumerate(counts):
@@ -153,9 +152,9 @@ class Race:
         return Judged(fitted.held_out, fitted.details["cv_log_loss"], count, *scores)
 
 
-def round_sizes(train: int, classes: int, candidates: int) -> list[int]:
+def round_sizes(train: int, classes: int, candidates: int, most: int = _MOST) -> list[int]:
     """How many images each round has, the first one first."""
-    last = min(train, _MOST)
+    last = min(train, most)
     least = min(last, max(_LEAST, _LEAST_OF_CLASS * classes))
     counts = [last]
     while candidates > _FINALISTS:

@@ -81,14 +81,16 @@ class Ranking:
 
         Of those judged on the most images: on fewer, every network is less accurate.
         """
-        most = max((one.images for one in self.rows), default=0)
-        shown = [one for one in self.rows if _is_drawn(one) and one.images == most]
+        shown = [one for one in self.rows if _is_drawn(one) and self._came_furthest(one)]
         ordered = sorted(shown, key=lambda one: (_speed(one), one.accuracy), reverse=True)
         front: list[Ranked] = []
         for one in ordered:
             if not front or _accuracy(one) > _accuracy(front[-1]):
                 front.append(one)
         return front
+
+    def _came_furthest(self, row: Ranked) -> bool:
+        return row.images == max(one.images for one in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole as JSON values."""
@@ -119,13 +121,11 @@ class Ranking:
 
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         panel = figure.subplots()
-        most = max((one.images for one in self.rows), default=0)
         for number, name in enumerate(sorted({one.backbone for one in self.rows})):
             own = [one for one in self.rows if one.backbone == name and _is_drawn(one)]
-            _draw(panel, [one for one in own if one.images == most], f"C{number}", name)
-            _draw(
-                panel, [one for one in own if one.images < most], f"C{number}", f"{name}, dropped"
-            )
+            for dropped in (False, True):
+                shown = [one for one in own if self._came_furthest(one) != dropped]
+                _draw(panel, shown, f"C{number}", dropped=dropped)
         front = self.front()
         panel.plot(
             [_speed(one) for one in front],
@@ -171,11 +171,10 @@ def check_plot(path: Path) -> None:
     require("matplotlib", "plot", "plots")
 
 
-def _draw(panel: Any, rows: list[Ranked], colour: str, label: str) -> None:
-    """Points with intervals; hollow ones for those that were dropped on fewer images."""
+def _draw(panel: Any, rows: list[Ranked], colour: str, *, dropped: bool) -> None:
+    """Points of one backbone with intervals; hollow where it was dropped on fewer images."""
     if not rows:
         return
-    dropped = label.endswith("dropped")
     accuracy = [_accuracy(one) for one in rows]
     below = [_accuracy(one) - (one.low or 0.0) for one in rows]
     above = [(one.high or 1.0) - _accuracy(one) for one in rows]
@@ -189,7 +188,7 @@ def _draw(panel: Any, rows: list[Ranked], colour: str, label: str) -> None:
         alpha=0.5 if dropped else 1.0,
         elinewidth=0.8,
         capsize=2,
-        label=label,
+        label=f"{rows[0].backbone}, dropped" if dropped else rows[0].backbone,
     )
     for one in rows:
         place = (_speed(one), _accuracy(one))
