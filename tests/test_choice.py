@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_cli_fine_tuning import headstart
+from command_line import run_command
+from small_race import note_images, shrink_race
 from tiny_run import fresh_cache, trained
 
 from headstart import HeadstartError, ImageClassifier, fit
-from headstart.features import extract
 from headstart.learning import choose_prefix
 from headstart.preparation import prepare, prepare_again
 from headstart.ranking import choice as module
-from headstart.ranking import race
 from headstart.recipe import Recipe, recipe_from_dict
 from headstart.stopwatch import Stopwatch
 from headstart.summary import run_summary
@@ -30,8 +29,7 @@ SIZES = (16, 32, 48)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fresh_cache(monkeypatch, tmp_path / "cache")
     monkeypatch.setattr(module, "SIZES", SIZES)
-    monkeypatch.setattr(race, "_LEAST", 12)
-    monkeypatch.setattr(race, "_LEAST_OF_CLASS", 4)
+    shrink_race(monkeypatch)
     return tmp_path
 
 
@@ -59,13 +57,7 @@ def test_it_is_the_same_as_with_that_size() -> None:
 
 
 def test_the_test_part_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: set[Path] = set()
-
-    def listening(images: Any, *values: Any, **options: Any) -> Any:
-        seen.update(map(Path, images))
-        return extract(images, *values, **options)
-
-    monkeypatch.setattr(race, "extract", listening)
+    seen = note_images(monkeypatch)
     run = fit(trained().photos, AUTO)
     assert seen == {path for path, _ in run.files["train"]}
 
@@ -149,9 +141,9 @@ def test_the_command_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ("fit", trained().photos, "--backbone", "tiny", "--out", folder / "bundle")
-    assert headstart(monkeypatch, *command, "--image-size", "auto", "--json") == 0
+    assert run_command(monkeypatch, *command, "--image-size", "auto", "--json") == 0
     values = json.loads(capsys.readouterr().out)
     assert values["choice"]["best"]["image_size"] == values["image_size"][0]
     for wrong in ("big", "22.5", "-3"):
-        assert headstart(monkeypatch, *command, "--image-size", wrong) == 2
+        assert run_command(monkeypatch, *command, "--image-size", wrong) == 2
         assert "--image-size cannot be" in capsys.readouterr().err

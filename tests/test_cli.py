@@ -10,22 +10,13 @@ from types import SimpleNamespace
 from typing import Never
 
 import pytest
+from command_line import run_command
 
 from headstart import cli
 from headstart.classifier import Prediction, Unreadable
 from headstart.errors import HeadstartError
 
 Capture = pytest.CaptureFixture[str]
-
-
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
-    """Run the `headstart` command and give its exit code."""
-    monkeypatch.setattr("sys.argv", ["headstart", *arguments])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code
-    return 0
 
 
 @pytest.mark.parametrize(
@@ -45,7 +36,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
 def test_a_wrong_command_line_is_one_line(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, arguments: str, line: str
 ) -> None:
-    assert command(monkeypatch, *arguments.split()) == 2
+    assert run_command(monkeypatch, *arguments.split()) == 2
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.startswith(f"Error: {line}")
@@ -62,7 +53,7 @@ def test_a_wrong_command_line_is_one_line(
     ],
 )
 def test_help(capsys: Capture, monkeypatch: pytest.MonkeyPatch, arguments: str, part: str) -> None:
-    assert command(monkeypatch, *arguments.split()) == 0
+    assert run_command(monkeypatch, *arguments.split()) == 0
     told = capsys.readouterr()
     assert part in told.out
     assert told.err == ""
@@ -92,15 +83,15 @@ def test_a_command_that_fails(
         raise error
 
     monkeypatch.setattr("headstart.backbones.list_backbones", fail)
-    assert command(monkeypatch, "backbones") == code
+    assert run_command(monkeypatch, "backbones") == code
     assert "Traceback" not in capsys.readouterr().err
 
 
 def test_closed_streams_are_opened_to_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", None)
     monkeypatch.setattr("sys.stderr", None)
-    assert command(monkeypatch, "--help") == 0
-    assert command(monkeypatch, "--colour") == 2
+    assert run_command(monkeypatch, "--help") == 0
+    assert run_command(monkeypatch, "--colour") == 2
     for stream in (sys.stdout, sys.stderr):
         assert stream.name == os.devnull
         stream.close()
@@ -146,14 +137,14 @@ def test_predict(
     options: str,
     first: str,
 ) -> None:
-    assert command(monkeypatch, *three_classes, "a.jpg", "notes.txt", *options.split()) == 0
+    assert run_command(monkeypatch, *three_classes, "a.jpg", "notes.txt", *options.split()) == 0
     assert capsys.readouterr().out.splitlines()[0] == first
 
 
 def test_predict_of_nothing_that_can_be_read(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, three_classes: list[str]
 ) -> None:
-    assert command(monkeypatch, *three_classes, "notes.txt") == 2
+    assert run_command(monkeypatch, *three_classes, "notes.txt") == 2
     skipped, told = capsys.readouterr().err.splitlines()
     assert skipped == "skipped notes.txt: not an image"
     assert told.startswith("Error: No file could be read, of 1. Expected ")
@@ -162,7 +153,7 @@ def test_predict_of_nothing_that_can_be_read(
 def test_one_form_of_output(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, three_classes: list[str]
 ) -> None:
-    assert command(monkeypatch, *three_classes, "a.jpg", "--csv", "--json") == 2
+    assert run_command(monkeypatch, *three_classes, "a.jpg", "--csv", "--json") == 2
     assert "Both --json and --csv were given." in capsys.readouterr().err
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_command
 from tiny_run import SIDE, fresh_cache, trained
 
-from headstart import cli, training
+from headstart import training
 from headstart.recipe import read_recipe
 from headstart.run import Run
 
@@ -26,21 +27,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def headstart(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> Any:
-    """Run a command; gives its exit code."""
-    monkeypatch.setattr("sys.argv", ["headstart", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code
-    return 0
-
-
 def test_the_tutorial_with_other_numbers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = ("--unfreeze", 3, "--epochs", 1, "--head-epochs", 2, "--learning-rate", 0.001)
-    code = headstart(monkeypatch, "fit", "photos", *OPTIONS, "--recipe", "tutorial", *few, "--json")
+    code = run_command(
+        monkeypatch, "fit", "photos", *OPTIONS, "--recipe", "tutorial", *few, "--json"
+    )
     values = json.loads(capsys.readouterr().out)
     assert (code, values["head"]) == (0, "mlp")
     assert values["fine_tuning"]["moved"] == ["block3_conv", "block3_bn"]
@@ -53,7 +46,7 @@ def test_the_tutorial_with_other_numbers(
 
 def test_as_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--unfreeze", "auto", "--epochs", 2, "--learning-rate", 0.003, "--kept-views", 1)
-    assert headstart(monkeypatch, "fit", "photos", *OPTIONS, *options) == 0
+    assert run_command(monkeypatch, "fit", "photos", *OPTIONS, *options) == 0
     printed, told = capsys.readouterr()
     kept = "Fine-tuning left all as it was: not better than frozen." in printed
     assert kept or "layers moved, " in printed
@@ -65,10 +58,10 @@ def test_a_recipe_of_a_bundle_gives_the_same(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--unfreeze", "block3", "--epochs", 1, "--learning-rate", 0.003, "--no-flip")
-    assert headstart(monkeypatch, "fit", "photos", *OPTIONS, *options, "--json") == 0
+    assert run_command(monkeypatch, "fit", "photos", *OPTIONS, *options, "--json") == 0
     first = json.loads(capsys.readouterr().out)
     shutil.copy("photos.headstart/recipe.toml", "run.toml")
-    assert headstart(monkeypatch, "fit", "photos", "--recipe", "run.toml", "--json") == 0
+    assert run_command(monkeypatch, "fit", "photos", "--recipe", "run.toml", "--json") == 0
     second = json.loads(capsys.readouterr().out)
     assert second["recipe"] == first["recipe"]
     assert second["metrics"] == first["metrics"]
@@ -81,7 +74,7 @@ def test_ctrl_c_while_fine_tuning_is_told_by_the_exit_code(
         return replace(trained().run, fine_tuning={"stopped": "interrupted"})
 
     monkeypatch.setattr(training, "fit", interrupted)
-    assert headstart(monkeypatch, "fit", "photos", *OPTIONS, "--unfreeze", "block") == 130
+    assert run_command(monkeypatch, "fit", "photos", *OPTIONS, "--unfreeze", "block") == 130
     assert "Test accuracy" in capsys.readouterr().out
 
 
@@ -103,7 +96,7 @@ def test_bad_input(
     options: tuple[str, ...],
     message: str,
 ) -> None:
-    assert headstart(monkeypatch, "fit", "photos", *OPTIONS, *options) == 2
+    assert run_command(monkeypatch, "fit", "photos", *OPTIONS, *options) == 2
     told = capsys.readouterr().err
     assert message in told
     assert "Traceback" not in told

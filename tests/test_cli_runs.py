@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_command
 from tiny_run import CLASSES, RECIPE, SIDE, fresh_cache, make_mixed_folder, trained
 
-from headstart import cli
 from headstart.bundle import load
 from headstart.classifier import Prediction
 from headstart.evaluation import summary
@@ -29,12 +29,7 @@ class Command:
         self.code: Any = None
 
     def __call__(self, *arguments: object) -> tuple[str, str]:
-        self.monkeypatch.setattr("sys.argv", ["headstart", *map(str, arguments)])
-        try:
-            cli.main()
-            self.code = 0
-        except SystemExit as end:
-            self.code = end.code
+        self.code = run_command(self.monkeypatch, *arguments)
         told = self.capsys.readouterr()
         return told.out, told.err
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import run_command
 from tiny_run import CLASSES, RECIPE, fresh_cache, trained
 
 import headstart
-from headstart import bundle, cli
+from headstart import bundle
 from headstart.backbones import load_backbone
 from headstart.description import Description, describe
 from headstart.errors import HeadstartError
@@ -159,8 +160,7 @@ def test_many_classes_are_cut_short(tmp_path: Path) -> None:
 def test_on_the_command_line(
     option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["headstart", "describe", str(tuned()), *option.split()])
-    cli.main()
+    assert run_command(monkeypatch, "describe", tuned(), *option.split()) == 0
     printed, told = capsys.readouterr()
     found = describe(tuned())
     assert told == ""
@@ -173,10 +173,7 @@ def test_on_the_command_line(
 def test_a_bad_folder_on_the_command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["headstart", "describe", "nothing"])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 2
+    assert run_command(monkeypatch, "describe", "nothing") == 2
     assert capsys.readouterr().err.startswith("Error: 'nothing' is no bundle")
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from command_line import run_command
 from conftest import make_image_folder
-from test_cli_fine_tuning import headstart
+from small_race import note_images, shrink_race
 from tiny_run import fresh_cache, trained
 
 from headstart import HeadstartError, MissingExtra, Ranked, Ranking, fit, rank
-from headstart.features import extract
 from headstart.heads import HeldOut
 from headstart.ranking import race as module
 from headstart.ranking.race import Judged, leaders, round_sizes
@@ -31,8 +31,7 @@ SIZES = (16, 24, 32, 48)
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fresh_cache(monkeypatch, tmp_path / "cache")
-    monkeypatch.setattr(module, "_LEAST", 12)
-    monkeypatch.setattr(module, "_LEAST_OF_CLASS", 4)
+    shrink_race(monkeypatch)
     return tmp_path
 
 
@@ -115,13 +114,7 @@ def test_it_is_what_fit_finds(folder: Path) -> None:
 
 
 def test_only_the_training_part_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: set[Path] = set()
-
-    def listening(images: Any, *values: Any, **options: Any) -> Any:
-        seen.update(map(Path, images))
-        return extract(images, *values, **options)
-
-    monkeypatch.setattr(module, "extract", listening)
+    seen = note_images(monkeypatch)
     ranked([24, 32], device="cpu")
     run = fit(trained().photos, replace(RECIPE, backbone="tiny", image_size=32))
     assert seen == {path for path, _ in run.files["train"]}
@@ -217,11 +210,11 @@ def test_the_command(
 ) -> None:
     command = ("rank", trained().photos, "--backbones", "tiny", "--sizes", "24, 32")
     plot = folder / "plot.svg"
-    assert headstart(monkeypatch, *command, "--json", "--plot", plot) == 0
+    assert run_command(monkeypatch, *command, "--json", "--plot", plot) == 0
     values = json.loads(capsys.readouterr().out)
     assert {one["image_size"] for one in values["candidates"]} == {24, 32}
     assert plot.exists()
-    assert headstart(monkeypatch, *command) == 0
+    assert run_command(monkeypatch, *command) == 0
     printed = capsys.readouterr().out
     assert "Recommended: tiny at " in printed
     assert "--backbone tiny --image-size " in printed
@@ -245,7 +238,7 @@ def test_options_that_cannot_be(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert headstart(monkeypatch, "rank", trained().photos, *options) == 2
+    assert run_command(monkeypatch, "rank", trained().photos, *options) == 2
     printed, told = capsys.readouterr()
     assert not printed
     assert message in told
