@@ -73,15 +73,9 @@ def fit(data: Data, options: FitOptions) -> None:
 @with_options(FitOptions)
 def demo(options: FitOptions) -> None:
     """Train on 2,000 images of textile, to see it work."""
-    from dataclasses import replace
-
     from headstart import demo as example
 
     folder = example.demo_folder()
-    if options.image_size is None and options.recipe is None:
-        options = replace(options, image_size="auto")
-        if not options.json:
-            print(example.WHY)
     run = _run(str(folder), options, options.out or Path("textile.headstart"))
     if not options.json:
         from headstart.summary import next_commands, run_summary

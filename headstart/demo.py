@@ -1,6 +1,7 @@
 """The demo's data: 2,000 images of textile from a PyPI package.
 
-Each is nominal, or has a local or global defect.
+Each is nominal, or has a local or global defect. The defects are a few threads wide: at 224 pixels
+they blur away (accuracy about 0.75 with a frozen EfficientNet-Lite0).
 """
 
 from __future__ import annotations
@@ -10,10 +11,6 @@ from pathlib import Path
 
 from headstart.errors import MissingExtra
 
-WHY = (
-    "The defects are a few threads wide. At 224 pixels they blur away (accuracy about 0.75 with "
-    "this frozen backbone), so the image size is found out from the training images first."
-)
 _PACKAGE = "conformal_clip_data"
 
 

@@ -33,7 +33,7 @@ from headstart.features.extraction import Source
 from headstart.images import BadImage, upright
 from headstart.learning import fit_images
 from headstart.preparation import check_decoded
-from headstart.recipe import Recipe
+from headstart.recipe import NAMED, Recipe
 from headstart.tuning import Tuning
 
 _EXPECTED = (
@@ -67,7 +67,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         random_state: The seed, or a numpy `RandomState` that draws one; None is the recipe's.
         time_limit: Seconds after which fine-tuning stops; all features are made first in any case.
         device: `auto`, `cpu` or `gpu`.
-        recipe: The other choices, and what None stands for; `test_fraction` has no meaning here.
+        recipe: What None stands for, and the other choices; `read_recipe("frozen")` by default.
         classes_: The labels, sorted, once fitted.
         classifier_: The headstart `Classifier`; its class names are the labels as text.
         recipe_: Every choice of the fit, filled in.
@@ -154,7 +154,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _choices(self) -> Recipe:
         """The recipe that the parameters make."""
-        recipe = Recipe() if self.recipe is None else self.recipe
+        recipe = NAMED["frozen"] if self.recipe is None else self.recipe
         if not isinstance(recipe, Recipe):
             raise HeadstartError(
                 f"recipe cannot be {recipe!r}. Expected a Recipe or None. Read a file with "

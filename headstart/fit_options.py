@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Resize(StrEnum):
     """How an image is brought to the size of the network."""
 
+    AUTO = "auto"
     SQUASH = "squash"
     CROP = "crop"
     PAD = "pad"
@@ -100,7 +101,9 @@ class FitOptions:
     ] = None
     recipe: Annotated[
         str | None,
-        typer.Option(help="A TOML file, or 'tutorial'; other options go before what it says."),
+        typer.Option(
+            help="A TOML file, 'frozen' or 'tutorial'; other options go before what it says."
+        ),
     ] = None
     backbone: Annotated[
         str | None,
@@ -122,12 +125,13 @@ class FitOptions:
     image_size: Annotated[
         str | None,
         typer.Option(
-            help="Height and width in pixels, or 'auto'.", show_default="the backbone's own"
+            help="Height and width in pixels, 'own' (the backbone's), or 'auto'.",
+            show_default="auto",
         ),
     ] = None
     resize: Annotated[
         Resize | None,
-        typer.Option(help="Change the aspect ratio, crop, or pad.", show_default="squash"),
+        typer.Option(help="Change the aspect ratio, crop, or pad.", show_default="auto"),
     ] = None
     head: Annotated[
         HeadName | None,
@@ -140,7 +144,7 @@ class FitOptions:
         str | None,
         typer.Option(
             help="Fine-tune: a number of layers, 'block', a layer's name, 'all' or 'auto'.",
-            show_default="0",
+            show_default="auto",
         ),
     ] = None
     augment: Annotated[
@@ -211,8 +215,8 @@ class FitOptions:
     time_limit: Annotated[
         float | None,
         typer.Option(
-            help="Seconds; images not reached are left out, fine-tuning stops.",
-            show_default="none",
+            help="Seconds to end in; images not reached are left out.",
+            show_default="60 and 3 for 100 images, with none left out",
         ),
     ] = None
     device: Annotated[Device, typer.Option(help="Where the frozen network runs.")] = Device.AUTO
@@ -228,7 +232,7 @@ class FitOptions:
         Raises:
             HeadstartError: A choice that does not exist, or a recipe that cannot be read.
         """
-        from headstart.recipe import AUTO, Recipe, read_recipe
+        from headstart.recipe import AUTO, OWN, Recipe, read_recipe
         from headstart.tuning import Tuning
 
         recipe = Recipe() if self.recipe is None else read_recipe(self.recipe)
@@ -242,8 +246,8 @@ class FitOptions:
         tuning = replace(recipe.tuning, **{name: given[name] for name in own & set(given)})
         names = {field.name for field in fields(Recipe)} - {"tuning"}
         chosen = {name: given[name] for name in names & set(given)}
-        if self.image_size is not None and self.image_size != AUTO:
-            chosen["image_size"] = whole_number(self.image_size, "--image-size")
+        if self.image_size is not None and self.image_size not in (AUTO, OWN):
+            chosen["image_size"] = whole_number(self.image_size, "--image-size", (AUTO, OWN))
         if chosen.get("weights") == "none":
             chosen["weights"] = None
         if self.unfreeze is not None and self.unfreeze.isdecimal():

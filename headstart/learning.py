@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,13 +19,11 @@ from headstart.features.extraction import Source
 from headstart.finetune import Limits, Task, Tuned, chosen_views, fine_tune
 from headstart.heads import HeadFit, TrainingData, choose_head, fit_head
 from headstart.interruption import noticed
+from headstart.plan import Times, times_of
 from headstart.prefix import Prefix, make_prefix
 from headstart.preparation import Material, prepare_images
-from headstart.recipe import Recipe
+from headstart.recipe import AUTO, Recipe
 from headstart.stopwatch import Stopwatch
-
-# Seconds of a time limit kept for head, evaluation and bundle, besides a tenth of it.
-_RESERVE = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,28 +81,13 @@ def fit_images(
         HeadstartError: As `fit`.
     """
     watch = Stopwatch()
-    deadline = deadline_of(time_limit, watch)
+    times = times_of(time_limit, watch.start, len(images))
     prefix, recipe = choose_prefix(recipe, device)
-    return learn(prepare_images(images, labels, recipe, prefix), prefix, recipe, deadline, watch)
-
-
-def deadline_of(time_limit: float | None, watch: Stopwatch) -> float:
-    """When features and fine-tuning have to end, as `time.monotonic()` counts.
-
-    Raises:
-        HeadstartError: The limit is not above 0.
-    """
-    if time_limit is None:
-        return math.inf
-    if not time_limit > 0:
-        raise HeadstartError(
-            f"The time limit cannot be {time_limit}. Expected seconds, more than 0."
-        )
-    return watch.start + time_limit * 0.9 - _RESERVE
+    return learn(prepare_images(images, labels, recipe, prefix), prefix, recipe, times, watch)
 
 
 def learn(
-    material: Material, prefix: Prefix, recipe: Recipe, deadline: float, watch: Stopwatch
+    material: Material, prefix: Prefix, recipe: Recipe, times: Times, watch: Stopwatch
 ) -> Learned:
     """Fit the head, then fine-tune where the recipe asks for it."""
     with watch.stage("head"):
@@ -114,19 +96,19 @@ def learn(
     if recipe.unfreeze == 0 and recipe.augment == "auto":
         recipe = replace(recipe, augment="none")
     learned = Learned(material, prefix, recipe, fitted)
-    return learned if recipe.unfreeze == 0 else _tuned(learned, deadline, watch)
+    return learned if recipe.unfreeze == 0 else _tuned(learned, times, watch)
 
 
 def choose_prefix(recipe: Recipe, device: str) -> tuple[Prefix, Recipe]:
     """The frozen network of a recipe, and the recipe with what it left open filled in.
 
     Raises:
-        HeadstartError: Backbone or image size are still to be found out, by `fit` or `rank`.
+        HeadstartError: Something of it is still to be found out, by `fit` or `rank`.
     """
     if recipe.chooses:
         raise HeadstartError(
-            "Backbone and image size cannot be 'auto' here. Expected a name and a size. "
-            "headstart.rank finds which suit the images."
+            "Backbone, image size and resize mode cannot be 'auto' here. Expected a name, a size "
+            "and a mode. headstart.rank finds which suit the images."
         )
     engine = choose_engine(device)
     precision = resolve_precision(recipe.precision, engine)
@@ -173,7 +155,7 @@ def _fit_head(material: Material, recipe: Recipe, data: TrainingData) -> HeadFit
     )
 
 
-def _tuned(learned: Learned, deadline: float, watch: Stopwatch) -> Learned:
+def _tuned(learned: Learned, times: Times, watch: Stopwatch) -> Learned:
     """Fine-tune; Ctrl-C ends that soon, with the best so far."""
     material, parts = learned.material, learned.material.parts
     images, digests = material.images, material.features.digests
@@ -187,8 +169,19 @@ def _tuned(learned: Learned, deadline: float, watch: Stopwatch) -> Learned:
             head=learned.fitted.head,
             class_weight=learned.recipe.class_weight,
             recipe=learned.recipe,
-            limits=Limits(deadline, asked),
+            limits=Limits(times.deadline, asked, until=times.until),
         )
         tuned = fine_tune(task)
-    recipe = replace(learned.recipe, unfreeze=tuned.unfreeze)
+    recipe = replace(learned.recipe, **_found(learned.recipe, tuned))
     return replace(learned, prefix=tuned.prefix, recipe=recipe, task=task, tuned=tuned)
+
+
+def _found(recipe: Recipe, tuned: Tuned) -> dict[str, Any]:
+    """What fine-tuning found out; the recipe with it in gives the same again, on any machine."""
+    details, found = tuned.details, {"unfreeze": tuned.unfreeze}
+    if tuned.unfreeze == 0 or recipe.unfreeze != AUTO:
+        return found
+    tuning = replace(
+        recipe.tuning, epochs=details["planned_epochs"], learning_rate=details["learning_rate"]
+    )
+    return found | {"tuning": tuning, "augment": details["augment"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
@@ -61,15 +61,21 @@ def split_list(text: str) -> list[str]:
     return parts
 
 
-def whole_number(text: str, option: str) -> int:
+def whole_number(text: str, option: str, words: Sequence[str] = ()) -> int:
     """The number that a text is.
+
+    Args:
+        text: What was given.
+        option: The option that it was given for.
+        words: What could have been given as well.
 
     Raises:
         HeadstartError: It is something else.
     """
     if not (text.isascii() and text.isdigit()):
+        others = "".join(f" or '{word}'" for word in words)
         raise HeadstartError(
-            f"{option} cannot be '{text}'. Expected a whole number, such as 224. Write one like "
-            "that."
+            f"{option} cannot be '{text}'. Expected a whole number, such as 224{others}. Write one "
+            "like that."
         )
     return int(text)

@@ -77,6 +77,18 @@ class Prepared:
         )
 
 
+def read(source: str | os.PathLike[str] | Dataset, watch: Stopwatch) -> Dataset:
+    """The labelled images of a source; what is read already is given back.
+
+    Raises:
+        DatasetError: The data cannot be used.
+    """
+    if isinstance(source, Dataset):
+        return source
+    with watch.stage("read"), progress.stage("read"):
+        return read_dataset(source)
+
+
 def prepare(
     source: str | os.PathLike[str] | Dataset,
     recipe: Recipe,
@@ -90,8 +102,7 @@ def prepare(
         DatasetError: The data cannot be used, or too few images are left.
         HeadstartError: The time is over before the first image.
     """
-    with watch.stage("read"), progress.stage("read"):
-        dataset = source if isinstance(source, Dataset) else read_dataset(source)
+    dataset = read(source, watch)
     with watch.stage("features"):
         make_room(keep=prefix.identity.key)
         dataset, features = _features(dataset, prefix, recipe, deadline)

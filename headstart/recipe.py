@@ -16,8 +16,10 @@ from headstart.tuning import Tuning, check_names, tuning_from_dict
 
 HEADS = ("auto", "linear", "mlp", "prototype")
 CLASS_WEIGHTS = ("auto", "balanced", "none")
+RESIZES = ("auto", *RESIZE_MODES)
 AUGMENTS = ("auto", "none", "light", "strong")
 AUTO = "auto"
+OWN = "own"
 LARGEST_SIZE = 2048
 MOST_VIEWS = 12  # that a prediction can be averaged over
 
@@ -32,14 +34,16 @@ class Recipe:
         weights: `imagenet`, the path of a weights file, or None for random weights.
         preprocessing: Of a model of one's own: `inside`, `tf`, `unit`, `caffe`, `torch`, or `auto`,
             which finds it out.
-        image_size: (height, width) in pixels, one number for a square, None for the backbone's own
-            size, or `auto`: 160, 224, 320 or 448, as `rank` finds it.
-        resize: `squash`, `crop` or `pad`.
+        image_size: (height, width) in pixels, one number for a square, None or `own` for the size
+            that the backbone's weights were trained at, or `auto`: from 0.7 to 2 times that, as
+            suits the images and the time.
+        resize: `squash`, `crop` or `pad`, or `auto`: what suits the images, as `rank` finds it.
         head: `linear`, `mlp`, `prototype`, or `auto` by the number of images.
         head_epochs: Epochs of the mlp head, all of them; None stops by the validation loss.
         unfreeze: How much of the backbone is fine-tuned after the head: 0 nothing; a number, that
             many layers from its end; `block`, its last block; the name of a layer or the beginning
-            of several (`block6`), from there on; `all`; or `auto`, as deep as validation allows.
+            of several (`block6`), from there on; `all`; or `auto`, as deep as validation and time
+            allow.
         augment: What random views of the images are trained on: `none`, `light` (mirror images,
             crops, brightness), `strong`, or `auto` by validation.
         flip: Whether mirror images still show the same class.
@@ -60,11 +64,11 @@ class Recipe:
     backbone: str = "efficientnet_lite0"
     weights: str | None = "imagenet"
     preprocessing: str = "auto"
-    image_size: tuple[int, int] | int | str | None = None
-    resize: str = "squash"
+    image_size: tuple[int, int] | int | str | None = AUTO
+    resize: str = AUTO
     head: str = "auto"
     head_epochs: int | None = None
-    unfreeze: int | str = 0
+    unfreeze: int | str = AUTO
     augment: str = "auto"
     flip: bool = True
     kept_views: int = 4
@@ -78,7 +82,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check every choice."""
-        _one_of("resize", self.resize, RESIZE_MODES)
+        _one_of("resize", self.resize, RESIZES)
         _one_of("head", self.head, HEADS)
         _one_of("class_weight", self.class_weight, CLASS_WEIGHTS)
         _one_of("preprocessing", self.preprocessing, PREPROCESSINGS)
@@ -128,8 +132,13 @@ class Recipe:
 
     @property
     def chooses(self) -> bool:
-        """Whether backbone or image size are to be found out."""
-        return AUTO in (self.backbone, self.image_size)
+        """Whether backbone, image size or resize mode are to be found out."""
+        return AUTO in (self.backbone, self.image_size, self.resize)
+
+    @property
+    def plans(self) -> bool:
+        """Whether anything is left open that the time decides on."""
+        return self.chooses or self.unfreeze == AUTO
 
     @property
     def depth(self) -> str:
@@ -167,6 +176,8 @@ def write_recipe(recipe: Recipe) -> str:
     said = {name: value for name, value in recipe.to_dict().items() if value is not None}
     if recipe.weights is None:
         said["weights"] = "none"
+    if recipe.image_size is None:
+        said["image_size"] = OWN
     said["tuning"] = {name: one for name, one in said["tuning"].items() if one is not None}
     return tomli_w.dumps(said)
 
@@ -175,9 +186,10 @@ def read_recipe(source: str | Path) -> Recipe:
     """Read a recipe from a TOML file, or take one that has a name.
 
     Args:
-        source: The path of a file with some of the names of `Recipe`; or `default`, or `tutorial`
-            (the Keras tutorial: Dense 128 relu, dropout 0.3 and Adam for 10 epochs, then the last
-            20 layers with Adam at 1e-5 for 10 epochs).
+        source: The path of a file with some of the names of `Recipe`; or `default`; or `frozen`
+            (the backbone at its own size, and a head: seconds); or `tutorial` (the Keras tutorial:
+            Dense 128 relu, dropout 0.3 and Adam for 10 epochs, then the last 20 layers with Adam at
+            1e-5 for 10 epochs).
 
     Raises:
         HeadstartError: No such file, not TOML, or a choice that does not exist.
@@ -218,20 +230,25 @@ def _is_whole(value: object, least: int, most: int) -> bool:
 
 def _checked_size(image_size: object) -> tuple[int, int] | str | None:
     """The size as a pair; JSON has no tuples, so a list is one too."""
-    if image_size is None or image_size == AUTO:
-        return image_size
+    if image_size is None or image_size == OWN:
+        return None
+    if image_size == AUTO:
+        return AUTO
     pair = image_size if isinstance(image_size, list | tuple) else (image_size, image_size)
     if len(pair) != 2 or not all(_is_whole(side, 1, LARGEST_SIZE) for side in pair):
         raise HeadstartError(
             f"The image size cannot be {image_size!r}. Expected a height and a width from 1 to "
-            f"{LARGEST_SIZE} pixels, or 'auto'."
+            f"{LARGEST_SIZE} pixels, 'own' (the backbone's), or 'auto'."
         )
     return pair[0], pair[1]
 
 
 NAMED = {
     "default": Recipe(),
+    "frozen": Recipe(image_size=None, resize="squash", unfreeze=0),
     "tutorial": Recipe(
+        image_size=None,
+        resize="squash",
         head="mlp",
         head_epochs=10,
         unfreeze=20,

@@ -57,6 +57,9 @@ def _choice_lines(found: Mapping[str, Any] | None) -> Iterator[str]:
     best, seconds = found["best"], found["seconds"]
     cost = seconds.get("rank", 0.0) + seconds.get("measure", 0.0)
     yield f"Chosen in {cost:.0f} seconds: {displayable(found['reason'])}"
+    if resize := found.get("resize"):
+        tried = ", ".join(f"{one['resize']} {one['accuracy']:.3f}" for one in resize["tried"])
+        yield f"Resize: {resize['best']}; {resize['reason']}{f' ({tried})' if tried else ''}."
     others = [one for one in found["candidates"] if one != best and one["accuracy"] is not None]
     told = [
         f"{displayable(one['backbone'])} at {one['image_size']} {one['accuracy']:.3f} "
@@ -80,7 +83,7 @@ def training_lines(found: Mapping[str, Any] | None) -> Iterator[str]:
     if found is None:
         return
     if "epochs" not in found:
-        yield f"Fine-tuning left all as it was: {displayable(str(found.get('stopped')))}."
+        yield f"All layers stay frozen: {displayable(str(found.get('stopped')))}."
         return
     line = (
         f"Fine-tuned {found['epochs']} epochs (best: {found['best_epoch']}, ended by "

@@ -20,9 +20,10 @@ from headstart.classifier import Classifier
 from headstart.dataset import Dataset
 from headstart.evaluation import Evaluation, evaluate
 from headstart.images import decode, read_bytes
-from headstart.learning import Learned, choose_prefix, deadline_of, learn
-from headstart.preparation import Prepared, data_warnings, prepare
-from headstart.ranking.choice import choose_network
+from headstart.learning import Learned, learn
+from headstart.plan import times_of
+from headstart.preparation import Prepared, data_warnings, prepare, read
+from headstart.ranking.network import candidates_of, choose_network
 from headstart.recipe import Recipe
 from headstart.run import Run
 from headstart.stopwatch import Stopwatch
@@ -46,8 +47,10 @@ def fit(
         recipe: The choices; `Recipe()` where it is left out.
         out: Where to save the bundle; None saves nothing.
         device: `auto`, `cpu` or `gpu`.
-        time_limit: Seconds after which no more features are made and fine-tuning stops; images not
-            reached are left out, and listed. Running again goes on where it stopped.
+        time_limit: Seconds. What the recipe leaves open is chosen so that the run ends by then.
+            Images not reached are left out, and listed; fine-tuning stops. Running again goes on
+            from there. Without it, what is left open is planned for 60 seconds and 3 for every 100
+            images, and nothing is left out.
 
     Raises:
         DatasetError: The data cannot be used.
@@ -56,17 +59,20 @@ def fit(
     """
     recipe = recipe or Recipe()
     watch = Stopwatch()
-    deadline = deadline_of(time_limit, watch)
+    times_of(time_limit, watch.start)  # a wrong limit is told before any work
     if out is not None:
         bundle.check_target(Path(out))
+    candidates = candidates_of(recipe, device)
+    dataset = read(source, watch)
+    times = times_of(time_limit, watch.start, len(dataset.paths))
     if recipe.chooses:
-        found = choose_network(source, recipe, device, deadline, watch)
+        found = choose_network(dataset, recipe, candidates, times, watch)
         prefix, recipe, prepared = found.prefix, found.recipe, found.prepared
-        choice = found.ranking.to_dict()
+        choice = found.details
     else:
-        prefix, recipe = choose_prefix(recipe, device)
-        prepared, choice = prepare(source, recipe, prefix, deadline, watch), None
-    learned = learn(prepared.material, prefix, recipe, deadline, watch)
+        ((prefix, recipe),) = candidates
+        prepared, choice = prepare(dataset, recipe, prefix, times.deadline, watch), None
+    learned = learn(prepared.material, prefix, recipe, times, watch)
     return _finish(prepared, replace(learned, choice=choice), watch, out)
 
 

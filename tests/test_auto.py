@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,10 +22,12 @@ from headstart.features import PLAIN
 from headstart.finetune import auto
 from headstart.finetune.kept import Kept, OutOfTime, Wanted
 from headstart.finetune.loop import Limits, Record
+from headstart.finetune.probe import Begun
 from headstart.finetune.problem import Judgement
 from headstart.finetune.stage import Stage
 from headstart.finetune.task import Task, Tuned
 from headstart.heads.head import Head
+from headstart.plan import AMPLE, FEWEST_JUDGED, STARTS
 from headstart.suffix import Suffix
 from headstart.training import fit
 from headstart.tuning import Tuning
@@ -32,14 +37,19 @@ FROZEN = judged(1.0)
 
 def test_depths_of_a_network_with_sixteen_blocks() -> None:
     model = load_backbone("efficientnet_lite0", weights=None).build((64, 64))
-    names = [depth.name for depth in auto.depths(model)]
-    assert names == ["block6_11_expand", "block4_6_expand"]
+
+    def names(seconds: float) -> list[list[str]]:
+        return [[depth.name for depth in turn] for turn in auto.turns(model, seconds)]
+
+    middle, deep, short = "block6_11_expand", "block4_6_expand", "block6_14_expand"
+    assert names(math.inf) == names(AMPLE) == [[middle, short], [deep]]
+    assert names(AMPLE - 1) == [[short], [middle], [deep]]
 
 
 def test_depths_of_a_small_network() -> None:
-    found = auto.depths(tiny_model())
-    assert [depth.name for depth in found] == ["block2_conv"]
-    assert found[0].learns[0] == "block2_conv"
+    for seconds in (0.0, math.inf):
+        ((depth,),) = auto.turns(tiny_model(), seconds)
+        assert depth.name == depth.learns[0] == "block2_conv"
 
 
 def stage(after: Judgement, share: float = 1.0, stopped: str = "epochs") -> Stage:
@@ -53,7 +63,8 @@ def task(limits: Limits | None = None) -> Task:
     run = trained().run
     network, head = run.classifier.prefix, run.classifier.head
     recipe = replace(RECIPE, unfreeze="auto")
-    return Task({}, {}, {}, 3, network, head, "none", recipe, limits or Limits())
+    labels = {"validation": np.zeros(FEWEST_JUDGED, np.int64)}
+    return Task({}, labels, {}, 3, network, head, "none", recipe, limits or Limits())
 
 
 def search(
@@ -65,15 +76,18 @@ def search(
     inputs: Any = None
     kept = Kept(tiny_cut(), trained().run.classifier.prefix, {}, inputs, inputs, 0)
     waiting = iter(results)
-    depths = [Depth(name, ("block3_conv",), ()) for name in "abc"]
+    depths = [[Depth(name, ("block3_conv",), ())] for name in "abc"]
 
-    def play(*_: Any) -> Stage:
+    def play(task: Task, kept: Kept, name: str, learner: None, rival: Record | None) -> Stage:
+        assert (rival is None) == (name == "a")
         result = next(waiting)
         if isinstance(result, Stage):
             return result
         raise result
 
-    monkeypatch.setattr(auto, "depths", lambda model: depths)
+    monkeypatch.setattr(auto, "turns", lambda *_: depths)
+    monkeypatch.setattr(auto, "find_place", lambda *_: None)
+    monkeypatch.setattr(auto, "begin_in_time", lambda _, places: Begun(places[0][0], inputs))
     monkeypatch.setattr(auto, "keep", lambda *_: kept)
     monkeypatch.setattr(auto, "tune", play)
     return auto.find_best_depth(given or task(), None, Wanted({"train": []}, "squash", PLAIN))
@@ -127,6 +141,7 @@ def test_stopped_in_a_stage_no_deeper_one_is_tried(monkeypatch: pytest.MonkeyPat
 
 def test_from_images_to_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh_cache(monkeypatch, tmp_path / "cache")
+    monkeypatch.setattr(auto, "FEWEST_JUDGED", 1)
     tuning = Tuning(epochs=2, learning_rate=0.003, batch_size=16)
     run = fit(trained().photos, replace(RECIPE, unfreeze="auto", kept_views=1, tuning=tuning))
     assert run.fine_tuning is not None
@@ -135,3 +150,39 @@ def test_from_images_to_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [row["kept"] for row in table].count(True) == 1
     kept = next(row["unfrozen from"] for row in table if row["kept"])
     assert run.recipe.unfreeze == (0 if kept == "frozen" else kept)
+
+
+def test_what_was_found_gives_the_same_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh_cache(monkeypatch, tmp_path / "cache")
+    monkeypatch.setattr(auto, "FEWEST_JUDGED", 1)
+    monkeypatch.setattr(auto, "_is_better", lambda stage, best: best is None)
+    tuning = Tuning(epochs=5, learning_rate=0.003, batch_size=16)
+    run = fit(trained().photos, replace(RECIPE, unfreeze="auto", kept_views=1, tuning=tuning))
+    assert run.fine_tuning is not None
+    assert run.recipe.unfreeze == run.fine_tuning["tried"][1]["unfrozen from"]
+    assert (run.recipe.tuning.epochs, run.recipe.augment) == (5, "light")
+    again = fit(trained().photos, run.recipe)
+    assert again.evaluation.to_dict() == run.evaluation.to_dict()
+
+
+def test_too_few_to_judge_by() -> None:
+    assert not auto.reason_not_to(task())
+    few = replace(task(), labels={"validation": np.zeros(FEWEST_JUDGED - 1, np.int64)})
+    assert auto.reason_not_to(few) == (
+        f"too few validation images to judge it by: {FEWEST_JUDGED - 1}, and {FEWEST_JUDGED} "
+        "are needed"
+    )
+
+
+def test_no_time_even_to_begin() -> None:
+    def reason(seconds: float) -> str:
+        limits, labels = Limits(until=time.monotonic() + seconds), task().labels
+        new: Any = {"folder": Path("none"), "out_of_time": "time limit"}
+        return auto.reason_not_to(
+            cast("Task", SimpleNamespace(limits=limits, labels=labels, **new))
+        )
+
+    assert reason(STARTS - 1) == "time limit"
+    assert not reason(STARTS + 9)

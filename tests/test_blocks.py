@@ -200,7 +200,9 @@ def test_extract_at_a_cut(paths: list[Path]) -> None:
 
 def test_extract_shares_what_is_kept(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     folder = paths[0].parent.parent
-    recipe = headstart.Recipe(backbone="tiny", image_size=SIZE, precision="float32")
+    recipe = headstart.Recipe(
+        backbone="tiny", image_size=SIZE, resize="squash", unfreeze=0, precision="float32"
+    )
     run = headstart.fit(folder, recipe)
     monkeypatch.setattr("headstart.prefix.Prefix.open", None)  # the engine is not to be started
     extract(paths, "tiny", image_size=SIZE, precision="float32")

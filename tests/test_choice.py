@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,19 @@ from headstart import HeadstartError, ImageClassifier, fit
 from headstart.learning import choose_prefix
 from headstart.preparation import prepare, prepare_again
 from headstart.ranking import choice as module
+from headstart.ranking import network
 from headstart.recipe import Recipe, recipe_from_dict
 from headstart.stopwatch import Stopwatch
 from headstart.summary import run_summary
 
-AUTO = Recipe(backbone="tiny", image_size="auto", precision="float32")
+AUTO = Recipe(backbone="tiny", resize="squash", unfreeze=0, precision="float32")
 SIZES = (16, 32, 48)
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fresh_cache(monkeypatch, tmp_path / "cache")
-    monkeypatch.setattr(module, "SIZES", SIZES)
+    monkeypatch.setattr(network, "_SCALES", [size / 64 for size in SIZES])
     shrink_race(monkeypatch)
     return tmp_path
 
@@ -71,7 +73,7 @@ def test_the_backbone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         return whole(recipe, ["tiny"], sizes, device)
 
     monkeypatch.setattr(module, "find_candidates", listening)
-    run = fit(trained().photos, Recipe(backbone="auto", image_size=32, precision="float32"))
+    run = fit(trained().photos, replace(AUTO, backbone="auto", image_size=32))
     assert asked == [(None, [32])]
     assert (run.recipe.backbone, run.recipe.image_size) == ("tiny", (32, 32))
     assert run.choice is not None
@@ -79,7 +81,7 @@ def test_the_backbone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_those_whose_weights_are_here_are_tried() -> None:
-    found = module.find_candidates(Recipe(), None, [224], "auto")
+    found = module.find_candidates(AUTO, None, [224], "auto")
     names = [prefix.identity.backbone for prefix, _ in found]
     assert {"efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"} <= set(names)
     assert "tiny" not in names
@@ -109,14 +111,17 @@ def test_auto_is_for_fit_alone() -> None:
 def test_the_recipe() -> None:
     assert AUTO.chooses
     assert Recipe(backbone="auto").chooses
-    assert not Recipe().chooses
+    assert Recipe(image_size=64).chooses
+    assert not Recipe(image_size=64, resize="pad").chooses
+    assert Recipe(image_size=64, resize="pad").plans
+    assert not Recipe(image_size=64, resize="pad", unfreeze=0).plans
     assert recipe_from_dict(AUTO.to_dict()) == AUTO
     with pytest.raises(HeadstartError, match="or 'auto'"):
         Recipe(image_size="largest")
 
 
 def test_images_that_are_not_reached_leave_their_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Recipe(backbone="tiny", image_size=32, precision="float32")
+    recipe = Recipe(backbone="tiny", image_size=32, resize="squash", precision="float32")
     prefix, recipe = choose_prefix(recipe, "cpu")
     before = prepare(trained().photos, recipe, prefix, math.inf, Stopwatch())
     gone = {int(before.split.train[0]), int(before.split.test[-1])}

@@ -18,7 +18,7 @@ from headstart.bundle import load
 from headstart.classifier import Prediction
 from headstart.evaluation import summary
 
-OPTIONS = ("--backbone", "tiny", "--image-size", str(SIDE), "--precision", "float32")
+OPTIONS = f"--recipe frozen --backbone tiny --image-size {SIDE} --precision float32".split()
 
 
 class Command:

@@ -122,7 +122,7 @@ def test_not_better_than_frozen(tmp_path: Path) -> None:
     assert "learning rate 0.0001; not better on validation than frozen, which was kept." in text
     assert set(states(describe(folder)).values()) == {"", "frozen"}
     late = changed(trained().bundle, tmp_path / "late", fine_tuning={"stopped": "time limit"})
-    assert "\nFine-tuning left all as it was: time limit.\n" in str(describe(late))
+    assert "\nAll layers stay frozen: time limit.\n" in str(describe(late))
 
 
 def test_cut_before_everything(tmp_path: Path) -> None:

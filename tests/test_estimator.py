@@ -27,12 +27,12 @@ from headstart.errors import HeadstartError
 from headstart.estimator import ImageClassifier
 from headstart.images import BadImage
 from headstart.locations import cache_root
-from headstart.recipe import Recipe
+from headstart.recipe import NAMED, Recipe
 from headstart.tuning import Tuning
 
 PER_CLASS = 8
 LABELS = np.repeat(["blue", "red"], PER_CLASS)
-TINY = Recipe(backbone="tiny", image_size=32, precision="float32")
+TINY = Recipe(backbone="tiny", image_size=32, resize="squash", unfreeze=0, precision="float32")
 
 
 def make_arrays() -> npt.NDArray[np.uint8]:
@@ -136,7 +136,7 @@ def test_the_recipe_that_the_parameters_make() -> None:
     assert estimator._choices() == dataclasses.replace(
         TINY, image_size=40, head="prototype", flip=False, tuning=Tuning(epochs=3), seed=5
     )
-    assert ImageClassifier()._choices() == Recipe()
+    assert ImageClassifier()._choices() == NAMED["frozen"]
     drawn = tiny(random_state=np.random.RandomState(1))._choices().seed
     assert drawn == tiny(random_state=np.random.RandomState(1))._choices().seed != 0
 

@@ -19,7 +19,7 @@ from headstart.depth import find_depth
 from headstart.errors import HeadstartError
 from headstart.features import PLAIN, Views
 from headstart.finetune.inputs import ImageInputs, KeptInputs, batches, mix
-from headstart.finetune.kept import Kept, OutOfTime, Wanted, keep
+from headstart.finetune.kept import Kept, OutOfTime, Wanted, find_place, keep
 from headstart.finetune.loop import Limits
 from headstart.images import BadImage, decode
 from headstart.prefix import make_prefix
@@ -47,7 +47,8 @@ def kept(
     messages: list[str] = []
     with progress.listen(lambda event: messages.append(event.message)):
         whole = make_prefix(backbone, SIZE, "openvino", "float32")
-        found = keep(whole, model, find_depth(model, unfreeze), wanted(views), Limits(deadline))
+        place = find_place(whole, model, find_depth(model, unfreeze), wanted(views))
+        found = keep(place, Limits(deadline))
     told = [one for one in messages if one and "removed" not in one]
     return found, told
 

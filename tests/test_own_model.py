@@ -222,7 +222,7 @@ def test_the_card_escapes_the_name_of_the_file(name: str, tmp_path: Path) -> Non
         "flowers", (Path("a"), Path("b")), labels, ("a", "b"), np.full(2, -1, np.int8), ()
     )
     about = {"images": {"test": 2}, "skipped": 0, "fingerprint": "0"}
-    recipe = Recipe(backbone=info.name, image_size=SIDE)
+    recipe = Recipe(backbone=info.name, image_size=SIDE, resize="squash", unfreeze=0)
     test: Any = SimpleNamespace(accuracy=None, low=None, high=None)
     card = model_card(data, recipe, test, about, info)
     said = f"the user's own model, {name}"
@@ -263,7 +263,8 @@ def test_a_cache_that_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 AGAIN = """
 import sys, headstart
 from headstart.recipe import Recipe
-run = headstart.fit(sys.argv[1], Recipe(backbone=sys.argv[2], precision="float32"))
+choices = {"image_size": None, "resize": "squash", "unfreeze": 0, "precision": "float32"}
+run = headstart.fit(sys.argv[1], Recipe(backbone=sys.argv[2], **choices))
 assert run.computed == 0
 print(headstart.load(sys.argv[3]).predict_proba([sys.argv[4]]).tolist())
 print(sorted({"keras", "tensorflow"} & set(sys.modules)))
@@ -273,7 +274,9 @@ print(sorted({"keras", "tensorflow"} & set(sys.modules)))
 def test_from_file_to_bundle(image_folder: MakeFolder, tmp_path: Path) -> None:
     path = save(tutorial(), tmp_path, "earlier.keras")
     photos, out = image_folder(per_class=8), tmp_path / "bundle"
-    recipe = Recipe(backbone=str(path), precision="float32")
+    recipe = Recipe(
+        backbone=str(path), image_size=None, resize="squash", unfreeze=0, precision="float32"
+    )
     run = headstart.fit(photos, recipe, out=out)
     assert (run.recipe.backbone, run.recipe.image_size) == ("own_earlier", (SIDE, SIDE))
     card = (out / "README.md").read_text(encoding="utf-8")

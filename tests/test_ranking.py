@@ -130,13 +130,13 @@ def test_only_the_training_part_is_looked_at(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_the_time_limit(monkeypatch: pytest.MonkeyPatch, calls: int, statuses: list[str]) -> None:
-    whole, made = module.Race._judge, list[int]()
+    whole, made = module.Race.judge, list[int]()
 
     def limited(race: Any, candidate: Any, count: int) -> Any:
         made.append(count)
         return whole(race, candidate, count) if len(made) <= calls else None
 
-    monkeypatch.setattr(module.Race, "_judge", limited)
+    monkeypatch.setattr(module.Race, "judge", limited)
     found = ranked()
     assert sorted(one.status for one in found.rows) == sorted(statuses)
     assert found.best.accuracy is not None

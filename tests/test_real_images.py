@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from headstart.bundle import load
-from headstart.recipe import Recipe
+from headstart.recipe import NAMED
 from headstart.run import Run
 from headstart.training import fit
 
@@ -20,7 +21,7 @@ def accuracy(run: Run) -> float:
 
 
 def test_ants_and_bees(test_data: Path, tmp_path: Path) -> None:
-    run = fit(test_data / "ants-bees", out=tmp_path / "bundle")
+    run = fit(test_data / "ants-bees", NAMED["frozen"], out=tmp_path / "bundle")
     assert accuracy(run) >= 0.93
     assert run.evaluation.low is not None
     assert run.evaluation.low > 0.85
@@ -36,7 +37,7 @@ def test_ants_and_bees(test_data: Path, tmp_path: Path) -> None:
     assert np.mean(right) == pytest.approx(accuracy(run))
 
     for head, least in (("mlp", 0.92), ("prototype", 0.85)):
-        other = fit(test_data / "ants-bees", Recipe(head=head))
+        other = fit(test_data / "ants-bees", replace(NAMED["frozen"], head=head))
         assert other.computed == 0
         assert accuracy(other) >= least
 
@@ -51,7 +52,7 @@ def test_ants_and_bees(test_data: Path, tmp_path: Path) -> None:
     ],
 )
 def test_the_figures(test_data: Path, data: str, choices: dict[str, Any], least: float) -> None:
-    run = fit(test_data / data, Recipe(**choices))
+    run = fit(test_data / data, replace(NAMED["frozen"], **choices))
     assert accuracy(run) >= least
     assert run.evaluation.calibration_error is not None
     assert run.evaluation.calibration_error < 0.1

@@ -10,18 +10,18 @@ from headstart import fit_options
 from headstart.backbones.own_pixels import CHOICES
 from headstart.engine import PRECISIONS
 from headstart.errors import HeadstartError
-from headstart.images import RESIZE_MODES
 from headstart.recipe import (
     AUGMENTS,
     CLASS_WEIGHTS,
     HEADS,
     LARGEST_SIZE,
+    RESIZES,
     Recipe,
     recipe_from_dict,
 )
 from headstart.tuning import OPTIMIZERS, SCHEDULES
 
-SIZE = r"Expected a height and a width from 1 to 2048 pixels, or 'auto'\."
+SIZE = r"Expected a height and a width from 1 to 2048 pixels, 'own' \(the backbone's\), or 'auto'\."
 SEED = r"Expected a whole number from 0 to 2\^32 - 1\."
 FRACTION = r"Expected a number between 0 and 0\.5\."
 
@@ -64,7 +64,7 @@ def test_height_and_width(size: Any, pair: tuple[int, int] | None) -> None:
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [
-        ("resize", RESIZE_MODES),
+        ("resize", RESIZES),
         ("head", HEADS),
         ("class_weight", CLASS_WEIGHTS),
         ("precision", PRECISIONS),
@@ -124,7 +124,7 @@ def test_unknown_names_are_listed_with_those_there_are() -> None:
 @pytest.mark.parametrize(
     ("option", "choices"),
     [
-        (fit_options.Resize, RESIZE_MODES),
+        (fit_options.Resize, RESIZES),
         (fit_options.HeadName, HEADS),
         (fit_options.ClassWeight, CLASS_WEIGHTS),
         (fit_options.Precision, PRECISIONS),

@@ -49,7 +49,10 @@ def test_the_tutorial_has_its_numbers() -> None:
     [
         ("colour = 1", r"Unknown names in the recipe: colour\."),
         ("[tuning]\nspeed = 1", r"Unknown names in the tuning: speed\."),
-        ("head = ", r"run\.toml' cannot be read: .* Expected a TOML file, or one of: default, tut"),
+        (
+            "head = ",
+            r"run\.toml' cannot be read: .* Expected a TOML file, or one of: default, frozen, tut",
+        ),
         ("tuning = 3", r"tuning cannot be 3\. Expected a table of choices\."),
         ("unfreeze = -1", r"unfreeze cannot be -1\. Expected a number of layers"),
         ("unfreeze = true", r"unfreeze cannot be True\."),

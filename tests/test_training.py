@@ -17,6 +17,7 @@ from tiny_run import CLASSES, RECIPE, fresh_cache, make_mixed_folder, trained
 
 from headstart import progress
 from headstart import training as module
+from headstart.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.learning import choose_prefix
 from headstart.recipe import Recipe
@@ -77,7 +78,7 @@ def test_the_recipe_is_filled_in() -> None:
         RECIPE, image_size=(32, 32), head="linear", class_weight="none", augment="none"
     )
     assert RECIPE.head == "auto"
-    prefix, recipe = choose_prefix(Recipe(backbone="tiny"), "cpu")
+    prefix, recipe = choose_prefix(Recipe(backbone="tiny", image_size=None, resize="squash"), "cpu")
     assert recipe.image_size == prefix.identity.image_size == (64, 64)  # the backbone's own
     assert recipe.precision == prefix.identity.precision != "auto"
 
@@ -236,11 +237,11 @@ def test_a_wrong_choice_is_told_before_any_work(
 def test_the_default_recipe(monkeypatch: pytest.MonkeyPatch, photos: Path) -> None:
     seen: list[Recipe] = []
 
-    def stop(recipe: Recipe, device: str) -> None:
+    def stop(dataset: Dataset, recipe: Recipe, device: str, *_: object) -> None:
         seen.append(recipe)
         raise HeadstartError(device)
 
-    monkeypatch.setattr(module, "choose_prefix", stop)
+    monkeypatch.setattr(module, "choose_network", stop)
     with pytest.raises(HeadstartError, match="auto"):
         fit(photos)
     assert seen == [Recipe()]

@@ -33,7 +33,13 @@ def told(self, records, put=store.Store.put):
 
 features.decode, store.Store.put = slow, told
 features._FLUSH_RECORDS = 4
-recipe = Recipe(backbone="tiny", image_size=int(sys.argv[1]), precision="float32")
+recipe = Recipe(
+    backbone="tiny",
+    image_size=int(sys.argv[1]),
+    resize="squash",
+    unfreeze=0,
+    precision="float32",
+)
 training.fit(sys.argv[2], recipe, out=sys.argv[3])
 """
 
@@ -90,7 +96,8 @@ def headstart(*arguments: str, **environment: str) -> tuple[str, set[str], str]:
 
 
 def fit_arguments(out: Path) -> list[str]:
-    options = f"--backbone tiny --image-size {SIDE} --precision float32 --json --out".split()
+    options = f"--recipe frozen --backbone tiny --image-size {SIDE} --precision float32".split()
+    options += ["--json", "--out"]
     return ["fit", str(trained().photos), *options, str(out)]
 
 

@@ -17,7 +17,7 @@ from headstart.run import Run
 from headstart.training import fit
 
 SIDE = 32
-RECIPE = Recipe(backbone="tiny", image_size=SIDE, precision="float32")
+RECIPE = Recipe(backbone="tiny", image_size=SIDE, resize="squash", unfreeze=0, precision="float32")
 CLASSES = ("daisies", "roses", "tulips")
 PER_CLASS = 20
 

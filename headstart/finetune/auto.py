@@ -1,26 +1,50 @@
 """How deep to unfreeze, found by trying: deeper cuts in turn, each from the head as it was fitted.
 
 A deeper cut is kept only where the validation loss falls by more than chance: by more than one
-standard error of the difference, image by image. The first that does not ends the search. None goes
-on from the one before: that has learned the training images already, so little would be left to
-learn from (on trashnet it gained nothing).
+standard error of the difference, image by image. The first that does not ends the search; one that
+is behind half way is not trained to its end. None goes on from the one before: that has learned the
+training images already, so little would be left to learn from (on trashnet it gained nothing).
+
+With little time the last two blocks come first: on trashnet 5 epochs of them give 0.901 in 81 s,
+and 4 epochs of five blocks 0.902 in 116 s.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
-from headstart import progress
 from headstart.depth import Depth, block_ends, find_depth
-from headstart.finetune.kept import STAGE, Kept, OutOfTime, Wanted, keep
+from headstart.finetune.kept import Kept, OutOfTime, Wanted, find_place, keep
 from headstart.finetune.loop import MIDWAY
-from headstart.finetune.problem import Judgement
+from headstart.finetune.probe import begin_in_time
 from headstart.finetune.stage import Stage
 from headstart.finetune.task import Task, Tuned, finish, frozen, tune
+from headstart.plan import AMPLE, FEWEST_JUDGED, STARTS
 
 _BLOCKS = (5, 10)  # from the end, of networks with 16; the rest in proportion
+_SHORT = 2  # where there is little time
 _OF = 16
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """A depth, what was kept for it, and what came of it."""
+
+    depth: Depth
+    kept: Kept
+    stage: Stage
+
+
+def reason_not_to(task: Task) -> str:
+    """Why no depth is tried, before anything is loaded; "" where there is no reason."""
+    judged = len(task.labels["validation"])
+    if judged < FEWEST_JUDGED:
+        return f"too few validation images to judge it by: {judged}, and {FEWEST_JUDGED} are needed"
+    if task.limits.until - time.monotonic() < STARTS and not task.folder.exists():
+        return task.out_of_time
+    return ""
 
 
 def find_best_depth(task: Task, model: Any, wanted: Wanted) -> Tuned:
@@ -32,60 +56,85 @@ def find_best_depth(task: Task, model: Any, wanted: Wanted) -> Tuned:
         wanted: The images and views to keep features of.
     """
     tried: list[dict[str, Any]] = []
-    best: tuple[Kept, Stage, Depth] | None = None
+    best: _Trained | None = None
     ended = ""
-    for depth in depths(model):
-        begin = time.monotonic()
+    for choices in turns(model, task.limits.until - time.monotonic()):
+        start = time.monotonic()
+        places = [(one, find_place(task.prefix, model, one, wanted)) for one in choices]
+        rival = None if best is None else best.stage.record
         try:
-            kept = keep(task.prefix, model, depth, wanted, task.limits)
-            stage = tune(task, kept, depth.name)
+            begun = begin_in_time(task, places)
+            kept = keep(begun.place, task.limits)
+            stage = tune(task, kept, begun.depth.name, begun.learner, rival)
         except OutOfTime:
             ended = task.out_of_time
-            progress.remark(STAGE, f"{ended}: not unfrozen from {depth.name}")
             break
         if not tried:
-            tried.append(_row("frozen", 0, stage.before))
-        before = stage.before if best is None else best[1].after
-        good = stage.share > 0 and is_better(stage.after, before, first=best is None)
-        tried.append(_row(depth.name, len(stage.moved), stage.after, time.monotonic() - begin))
-        if good:
-            best = kept, stage, depth
-        if not good or stage.record.stopped in MIDWAY:
+            tried.append(_row("frozen", stage, start, before=True))
+        tried.append(_row(begun.depth.name, stage, start))
+        if not _is_better(stage, best):
             break
-    name = "frozen" if best is None else best[2].name
+        best = _Trained(begun.depth, kept, stage)
+        if stage.record.stopped in MIDWAY:
+            break
+    return _result(task, best, tried, ended)
+
+
+def turns(model: Any, seconds: float) -> list[list[Depth]]:
+    """The depths that are tried, the shallowest first; of each turn the first there is time for.
+
+    Args:
+        model: The backbone.
+        seconds: That are left.
+    """
+    short, middle, deep = _depths(model)
+    found = [[middle, short], [deep]] if seconds >= AMPLE else [[short], [middle], [deep]]
+    new: list[list[Depth]] = []
+    for turn in found:
+        seen = {one.name for earlier in new for one in earlier}
+        unseen = {one.name: one for one in turn if one.name not in seen}
+        new += [list(unseen.values())] if unseen else []
+    return new
+
+
+def _depths(model: Any) -> list[Depth]:
+    """Short, middle and deep; the same where a network has too few blocks."""
+    ends = block_ends(model)
+    if not ends:
+        return [find_depth(model, "all")] * 3
+    found = []
+    for blocks in (_SHORT, *_BLOCKS):
+        count = min(len(ends), max(1, round(blocks * len(ends) / (_OF - 1))))
+        depth = find_depth(model, ends[-count].layers_after - 1)  # the pooling is none
+        found.append(Depth(depth.learns[0], depth.learns, depth.places))
+    return found
+
+
+def _is_better(stage: Stage, best: _Trained | None) -> bool:
+    """Whether validation says so beyond chance."""
+    before = stage.before if best is None else best.stage.after
+    if not stage.share or before is None or stage.after is None:
+        return False
+    return stage.after.beats(before)
+
+
+def _result(task: Task, best: _Trained | None, tried: list[dict[str, Any]], ended: str) -> Tuned:
+    name = "frozen" if best is None else best.depth.name
     table = [{**row, "kept": row["unfrozen from"] == name} for row in tried]
     if best is None:
         return frozen(task, {"stopped": ended or "not better than frozen", "tried": table})
-    kept, stage, depth = best
-    details = {"depth": depth.name, **stage.details(), "tried": table}
-    return finish(task, kept, stage, details | ({"stopped": ended} if ended else {}))
+    details = {"depth": name, **best.stage.details(), "tried": table}
+    return finish(task, best.kept, best.stage, details | ({"stopped": ended} if ended else {}))
 
 
-def depths(model: Any) -> list[Depth]:
-    """The depths that are tried, the shallowest first."""
-    ends = block_ends(model)
-    counts = [round(blocks * len(ends) / (_OF - 1)) for blocks in _BLOCKS]
-    counts = [count for count in dict.fromkeys(counts) if 0 < count <= len(ends)]
-    found = []
-    for count in counts:
-        after = ends[-count].layers_after - 1  # the pooling is none
-        depth = find_depth(model, after)
-        found.append(Depth(depth.learns[0], depth.learns, depth.places))
-    return found or [find_depth(model, "all")]
-
-
-def is_better(after: Judgement | None, before: Judgement | None, *, first: bool) -> bool:
-    """Whether validation says so beyond chance; without images to judge by one step is made."""
-    if after is None or before is None:
-        return first
-    return after.beats(before)
-
-
-def _row(name: str, layers: int, judged: Judgement | None, seconds: float = 0.0) -> dict[str, Any]:
+def _row(name: str, stage: Stage, start: float, *, before: bool = False) -> dict[str, Any]:
+    judged = stage.before if before else stage.after
     return {
         "unfrozen from": name,
-        "layers moved": layers,
+        "layers moved": 0 if before else len(stage.moved),
         "validation loss": None if judged is None else round(judged.calibrated_loss, 4),
         "validation accuracy": None if judged is None else round(judged.accuracy, 4),
-        "seconds": round(seconds, 1),
+        "epochs": 0 if before else len(stage.record.history),
+        "seconds": 0.0 if before else round(time.monotonic() - start, 1),
+        "ended by": "" if before else stage.record.stopped,
     }

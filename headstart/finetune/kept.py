@@ -74,50 +74,83 @@ class Wanted:
         return replace(self, views=replace(self.views, count=count) if count else PLAIN)
 
 
-def keep(whole: Prefix, model: Any, depth: Depth, wanted: Wanted, limits: Limits) -> Kept:
-    """Make what is missing of the features that a depth needs.
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a network is cut, and what will be kept there."""
+
+    cut: Cut
+    prefix: Prefix
+    wanted: Wanted
+    image_size: tuple[int, int]
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept; else the suffix is the whole network and takes images."""
+        return not takes_images(self.cut)
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk, about."""
+        return self.wanted.records * kept_bytes(self.cut.point) if self.keeps else 0
+
+
+def find_place(whole: Prefix, model: Any, depth: Depth, wanted: Wanted) -> Place:
+    """Where to cut, and how many views there is room for.
 
     Args:
         whole: The frozen network.
         model: The same as a Keras model.
         depth: What is to learn.
-        wanted: Of which images, and which views.
-        limits: When to stop.
-
-    Raises:
-        OutOfTime: That came first; what was made stays kept.
+        wanted: Of which images features are to be kept, and which views.
     """
     point, wanted = _fitting(whole, depth, wanted)
-    cut, place = split_at(model, depth, point), cut_prefix(whole, point)
-    if takes_images(cut):
+    cut, prefix = split_at(model, depth, point), cut_prefix(whole, point)
+    return Place(cut, prefix, wanted, whole.identity.image_size)
+
+
+def keep(place: Place, limits: Limits) -> Kept:
+    """Make what is missing of the features at a cut.
+
+    Raises:
+        OutOfTime: The time was over before; what was made stays kept.
+    """
+    cut, prefix, wanted = place.cut, place.prefix, place.wanted
+    if not place.keeps:
         decoded = [
-            ImageInputs(images, whole.identity.image_size, wanted.resize, augmentation)
+            ImageInputs(images, place.image_size, wanted.resize, augmentation)
             for images, augmentation in (
                 (wanted.parts["train"], wanted.views.augmentation),
                 (wanted.parts["validation"], PLAIN.augmentation),
             )
         ]
-        return Kept(cut, place, {}, decoded[0], decoded[1], 0)
-    size = wanted.records * kept_bytes(point)
-    shape = " x ".join(map(str, place.shape))
-    progress.remark(
-        STAGE, f"features at {point.layer} ({shape}): {size / 1e6:,.0f} MB for {wanted.records:,}"
-    )
+        return Kept(cut, prefix, {}, decoded[0], decoded[1], 0)
+    shape = " x ".join(map(str, prefix.shape))
+    count = f"{place.size / 1e6:,.0f} MB for {wanted.records:,}"
+    progress.remark(STAGE, f"features at {cut.point.layer} ({shape}): {count}")
     features = {}
     for part, images in wanted.parts.items():
         views = wanted.views if part == "train" else PLAIN
-        found = extract(
-            images,
-            place,
-            resize=wanted.resize,
-            deadline=limits.deadline,
-            views=views,
-            asked=limits.asked,
-        )
-        _check(found)
-        features[part] = found
-    inputs = {part: KeptInputs(found, place.shape) for part, found in features.items()}
-    return Kept(cut, place, features, inputs["train"], inputs["validation"], size)
+        features[part] = keep_images(place, images, views, limits)
+    inputs = {part: KeptInputs(found, prefix.shape) for part, found in features.items()}
+    return Kept(cut, prefix, features, inputs["train"], inputs["validation"], place.size)
+
+
+def keep_images(place: Place, images: list[Source], views: Views, limits: Limits) -> Features:
+    """Make what is missing of the features of some images at a cut.
+
+    Raises:
+        OutOfTime: As `keep`.
+    """
+    found = extract(
+        images,
+        place.prefix,
+        resize=place.wanted.resize,
+        deadline=limits.deadline,
+        views=views,
+        asked=limits.asked,
+    )
+    _check(found)
+    return found
 
 
 def _fitting(whole: Prefix, depth: Depth, wanted: Wanted) -> tuple[CutPoint, Wanted]:

@@ -31,10 +31,14 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """When to stop besides the last epoch: at a time, or where somebody asks for it."""
+    """When to stop besides the last epoch: at a time, or where somebody asks for it.
+
+    `until` is the time that is planned for, which a training may pass once it has begun.
+    """
 
     deadline: float = math.inf
     asked: Callable[[], bool] = lambda: False
+    until: float = math.inf
 
     def reached(self) -> str:
         """Why to stop now, one of `MIDWAY`; "" where there is no reason to."""
@@ -54,8 +58,8 @@ class Record:
         history: `train_loss`, `validation_loss` (at the best temperature: a network that becomes
             too sure is not worse for that), `validation_accuracy` and `seconds` of each epoch.
         best_epoch: From 1; 0 is the start.
-        stopped: Why it ended: `epochs`, `patience`, `time limit`, `interrupted`, `diverged`; ""
-            while it runs.
+        stopped: Why it ended: `epochs`, `patience`, `behind` (another depth was better half way),
+            `time limit`, `interrupted`, `diverged`; "" while it runs.
     """
 
     epochs: int
@@ -65,10 +69,22 @@ class Record:
     best_epoch: int = 0
     stopped: str = ""
 
+    @property
+    def losses(self) -> list[float]:
+        """The validation losses; none where nothing is validated."""
+        return [one["validation_loss"] for one in self.history if "validation_loss" in one]
+
     def is_better(self) -> bool:
         """Whether the last epoch is the best so far; the last one where nothing is validated."""
-        losses = [one["validation_loss"] for one in self.history if "validation_loss" in one]
+        losses = self.losses
         return not losses or losses[-1] < min(losses[:-1], default=math.inf)
+
+    def is_behind(self, rival: Record | None) -> bool:
+        """Whether half of the epochs have not come as far as those of another training."""
+        done = len(self.history)
+        if rival is None or rival.epochs != self.epochs or done != self.epochs // 2:
+            return False
+        return min(self.losses, default=0.0) > min(rival.losses[:done], default=math.inf)
 
 
 class Training:
@@ -84,6 +100,7 @@ class Training:
         self.best: Arrays = self.start
         self.before = self._judged() if self.validated else None
         self.judged = self.before  # as the last epoch left it
+        self.rival: Record | None = None  # of another depth
         self.steps = tuning.steps(len(problem.train.labels))  # of an epoch
 
     def run(
@@ -182,6 +199,8 @@ class Training:
             record.stopped = "epochs"
         elif self.validated and number - record.best_epoch >= self.tuning.patience:
             record.stopped = "patience"
+        elif record.is_behind(self.rival):
+            record.stopped = "behind"
 
     def _check(self, record: Record) -> None:
         chance = math.log(self.problem.num_classes)

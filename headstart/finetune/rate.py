@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -33,10 +34,26 @@ def usual_epochs(images: int, tuning: Tuning) -> int:
     return max(_FEWEST, min(_MOST, -(-_STEPS // tuning.steps(images))))
 
 
-def epochs_in_time(learner: Learner, problem: Problem, tuning: Tuning, deadline: float) -> float:
+def epochs_in_time(learner: Learner, problem: Problem, tuning: Tuning, until: float) -> float:
     """How many epochs fit, from the time that some steps take; the learner stays as it was."""
-    if deadline == math.inf:
+    if until == math.inf:
         return math.inf
+    images = len(problem.train.labels), len(problem.validation.labels)
+    epoch = epoch_seconds(learner, problem, tuning, images)
+    return max(0.0, until - time.monotonic()) / epoch
+
+
+def epoch_seconds(
+    learner: Learner, problem: Problem, tuning: Tuning, images: Sequence[int]
+) -> float:
+    """How long an epoch takes, from the time of some steps; the learner stays as it was.
+
+    Args:
+        learner: What learns.
+        problem: Enough images for a step, to learn from.
+        tuning: How it learns.
+        images: How many there are to train on, and to validate on.
+    """
     begin = learner.state()
     rows = np.arange(min(tuning.batch_size, len(problem.train.labels)))
     inputs = problem.train.inputs.read(rows, np.zeros_like(rows))
@@ -47,6 +64,5 @@ def epochs_in_time(learner: Learner, problem: Problem, tuning: Tuning, deadline:
         learner.step(inputs, targets, weights, 0.0)
     step = (time.monotonic() - start) / _TIMED
     learner.set_state(begin)
-    steps = tuning.steps(len(problem.train.labels))
-    judged = len(problem.validation.labels) / tuning.batch_size / 3  # forward alone is faster
-    return max(0.0, deadline - time.monotonic()) / (step * (steps + judged))
+    judged = images[1] / tuning.batch_size / 3  # forward alone is faster
+    return step * (tuning.steps(images[0]) + judged)

@@ -33,6 +33,7 @@ class Stage:
         record: Epochs, learning rate, history.
         moved: Names of the layers that learned.
         frozen: Names of those that have weights and did not.
+        augmented: Whether views were learned from.
     """
 
     suffix: Suffix
@@ -43,6 +44,7 @@ class Stage:
     record: Record
     moved: tuple[str, ...]
     frozen: tuple[str, ...]
+    augmented: bool = True
 
     def details(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -65,11 +67,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a stage trains, how fast, and until when."""
+    """How long a stage trains, how fast, and until when; `rival` is what it should be ahead of."""
 
     epochs: int
     learning_rate: float
     limits: Limits
+    rival: Record | None = None
 
 
 def run_stage(
@@ -81,6 +84,7 @@ def run_stage(
         HeadstartError: A layer that was frozen has changed, or one that was to learn has not.
     """
     training = Training(learner, problem, tuning, checkpoint)
+    training.rival = plan.rival
     record = training.run(plan.epochs, plan.learning_rate, plan.limits)
     names = [
         *learner.learns,

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart import atomic, progress
+from headstart.augment import Augmentation
+from headstart.cut import Cut
 from headstart.engine import to_half
-from headstart.features import Features, extract
+from headstart.features import PLAIN, Features, Views, extract
 from headstart.features.extraction import Source
 from headstart.finetune.checkpoint import Checkpoint
 from headstart.finetune.kept import STAGE, Kept, OutOfTime
 from headstart.finetune.learner import Learner
-from headstart.finetune.loop import Limits
+from headstart.finetune.loop import Limits, Record
 from headstart.finetune.problem import Examples, Problem
 from headstart.finetune.rate import epochs_in_time, usual_epochs, usual_rate
 from headstart.finetune.stage import Plan, Stage, run_stage
@@ -31,10 +33,10 @@ from headstart.heads import Head
 from headstart.heads.data import row_weights
 from headstart.locations import cache_root
 from headstart.prefix import Prefix, tuned_prefix
-from headstart.recipe import Recipe
+from headstart.recipe import AUTO, Recipe
 
 Rows = npt.NDArray[np.int64]
-_FORMAT = 3  # raise it when the same run would train otherwise
+_FORMAT = 4  # raise it when the same run would train otherwise
 _AMPLE = 2  # times the epochs that are wanted: time enough to try things out before
 
 
@@ -70,6 +72,17 @@ class Task:
         return self.limits.reached() or "time limit"
 
     @property
+    def views(self) -> Views:
+        """The views of a training image that the recipe asks for."""
+        return chosen_views(self.recipe)
+
+    @property
+    def until(self) -> float:
+        """What a training is planned for; only where the depth is found out, that may be sooner."""
+        limits = self.limits
+        return limits.until if self.recipe.unfreeze == AUTO else limits.deadline
+
+    @property
     def folder(self) -> Path:
         """Where the checkpoints of this very run are."""
         recipe = self.recipe.to_dict()
@@ -81,6 +94,14 @@ class Task:
         for _, array in sorted(self.head.arrays().items()):
             total.update(array.tobytes())
         return cache_root() / "runs" / total.hexdigest()[:32]
+
+
+def chosen_views(recipe: Recipe) -> Views:
+    """The views of a training image that a recipe asks for; `auto` tries light ones."""
+    preset = "light" if recipe.augment == "auto" else recipe.augment
+    if preset == "none":
+        return PLAIN
+    return Views(Augmentation(preset, recipe.flip), recipe.kept_views)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +152,7 @@ def frozen(task: Task, details: dict[str, Any]) -> Tuned:
 def finish(task: Task, kept: Kept, stage: Stage, details: dict[str, Any]) -> Tuned:
     """Put the trained part behind the frozen one, or go back where that is better."""
     details["kept_bytes"] = kept.size
+    details["augment"] = task.views.augmentation.preset if stage.augmented else "none"
     details["views"] = 0 if not kept.features else kept.features["train"].views.count
     if stage.share == 0:
         progress.remark(STAGE, "not better on validation than frozen features, which are kept")
@@ -141,8 +163,31 @@ def finish(task: Task, kept: Kept, stage: Stage, details: dict[str, Any]) -> Tun
     return Tuned(prefix, stage.head, unfreeze, details, kept)
 
 
-def tune(task: Task, kept: Kept, name: str) -> Stage:
+def new_learner(task: Task, cut: Cut) -> Learner:
+    """What learns behind a cut, starting from the fitted head."""
+    return Learner(cut, task.head, task.recipe.tuning, task.recipe.seed)
+
+
+def checkpoint_of(task: Task, name: str) -> Checkpoint:
+    """Where the training of a depth goes on from."""
+    return Checkpoint(task.folder / f"{name}.safetensors")
+
+
+def tune(
+    task: Task,
+    kept: Kept,
+    name: str,
+    learner: Learner | None = None,
+    rival: Record | None = None,
+) -> Stage:
     """Run one stage on kept inputs.
+
+    Args:
+        task: What is to be fine-tuned.
+        kept: The inputs.
+        name: Of the depth.
+        learner: What learns, where it is there already.
+        rival: The training of another depth; half way it has to be ahead of that.
 
     Raises:
         OutOfTime: Not one epoch fits into the time that is left.
@@ -155,19 +200,20 @@ def tune(task: Task, kept: Kept, name: str) -> Stage:
         for part, inputs in (("train", kept.train), ("validation", kept.validation))
     }
     problem = Problem(parts["train"], parts["validation"], task.num_classes, task.recipe.seed)
-    checkpoint = Checkpoint(task.folder / f"{name}.safetensors")
+    checkpoint = checkpoint_of(task, name)
     tuning = task.recipe.tuning
-    learner = Learner(kept.cut, task.head, tuning, task.recipe.seed)
+    learner = learner or new_learner(task, kept.cut)
     epochs, fitting = usual_epochs(len(problem.train.labels), tuning), math.inf
     if checkpoint.read() is None:
-        fitting = epochs_in_time(learner, problem, tuning, task.limits.deadline)
+        fitting = epochs_in_time(learner, problem, tuning, task.until)
         if fitting < 1:
             raise OutOfTime
     chosen = _chosen(task, learner, problem, _Trying(epochs, fitting > _AMPLE * epochs))
     if not chosen["views"]:
         problem = without_views(problem)
-    plan = Plan(int(min(epochs, fitting)), chosen["learning_rate"], task.limits)
-    return run_stage(learner, problem, tuning, plan, checkpoint)
+    plan = Plan(int(min(epochs, fitting)), chosen["learning_rate"], task.limits, rival)
+    stage = run_stage(learner, problem, tuning, plan, checkpoint)
+    return replace(stage, augmented=chosen["views"])
 
 
 @dataclass(frozen=True)

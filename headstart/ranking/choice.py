@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,20 +14,23 @@ from headstart import progress
 from headstart.backbones import list_backbones, weights_here
 from headstart.dataset import Dataset
 from headstart.errors import HeadstartError
-from headstart.learning import choose_prefix, deadline_of
+from headstart.images import RESIZE_MODES
+from headstart.learning import choose_prefix
 from headstart.metrics import wilson_interval
+from headstart.plan import times_of
 from headstart.prefix import Prefix
-from headstart.preparation import Prepared, data_warnings, mixed_order, prepare, prepare_again
+from headstart.preparation import Prepared, data_warnings, mixed_order, prepare
 from headstart.ranking.measure import images_per_second, memory_bytes, model_bytes
-from headstart.ranking.race import STAGE, Choices, Examples, Judged, Race
+from headstart.ranking.race import STAGE, Choices, Examples, Race
 from headstart.ranking.result import Ranked, Ranking
 from headstart.recipe import AUTO, Recipe
 from headstart.stopwatch import Stopwatch
 
 SIZES = (160, 224, 320, 448)  # pixels
-_SHARE = 0.4  # of the time limit of `fit` for finding the network
-_MOST_IN_FIT = 600  # training images that `fit` finds it with
 _AS_FAST = 0.9  # of the fastest counts as just as fast: speeds are measured
+_AS_GOOD = 1.05  # times the loss of the best counts as good, where it is not more beyond chance
+Rows = dict[Prefix, Ranked]
+Recommend = Callable[[Race, Rows], tuple[Prefix, str]]
 
 
 def rank(
@@ -58,69 +62,59 @@ def rank(
             backbone takes, too few images, or no candidate done within the time limit.
     """
     recipe = recipe or Recipe()
+    if recipe.resize == AUTO:
+        recipe = replace(recipe, resize=RESIZE_MODES[0])
     watch = Stopwatch()
-    deadline = deadline_of(time_limit, watch)
+    deadline = math.inf if time_limit is None else times_of(time_limit, watch.start).deadline
     candidates = find_candidates(recipe, backbones, sizes, device)
     prepared = prepare(source, candidates[0][1], candidates[0][0], deadline, watch)
-    choices = Choices(recipe.resize, recipe.class_weight, recipe.seed, deadline)
-    return _compare(prepared, [prefix for prefix, _ in candidates], choices, watch)[0]
+    race = new_race(prepared, Choices(recipe.resize, recipe.class_weight, recipe.seed, deadline))
+    return compare(race, [prefix for prefix, _ in candidates], prepared, watch)[0]
 
 
-@dataclass(frozen=True, eq=False)
-class Chosen:
-    """A network that was found, the recipe with it filled in, and its features of the data."""
+def recommend(race: Race, rows: Rows) -> tuple[Prefix, str]:
+    """The fastest of those that are as good as the best, and why.
 
-    prefix: Prefix
-    recipe: Recipe
-    prepared: Prepared
-    ranking: Ranking
+    As good is a loss that is not higher beyond chance, and not by more than a twentieth.
+    """
+    found = race.last
+    best = min(found, key=lambda one: found[one].log_loss)
+    most = _AS_GOOD * found[best].log_loss
+    equal = [
+        one
+        for one in found
+        if one is best or (found[one].log_loss <= most and not found[best].beats(found[one]))
+    ]
+    fastest = max(rows[one].images_per_second or 0.0 for one in equal)
+    fast = [one for one in equal if (rows[one].images_per_second or 0.0) >= _AS_FAST * fastest]
+    chosen = min(fast, key=lambda one: found[one].log_loss)
+    row, top = rows[chosen], rows[best]
+    what = f"{row.name}: cross-validated accuracy {row.accuracy:.3f}"
+    if chosen is not best:
+        times = (row.images_per_second or 0.0) / (top.images_per_second or np.inf)
+        speed = f"{times:.1f} times as fast" if times else "cheaper"
+        why = f"{top.name} ({top.accuracy:.3f}) is no better beyond chance, and this is {speed}"
+    elif len(found) == 1:
+        why = "no other came as far"
+    elif len(equal) == 1:
+        why = "better than all others of the last round"
+    else:
+        why = f"the best, and the fastest of {len(equal)} that are equal within chance"
+    return chosen, f"{what}; {why}."
 
 
-def choose_network(
-    source: str | os.PathLike[str] | Dataset,
-    recipe: Recipe,
-    device: str,
-    deadline: float,
+def compare(
+    race: Race,
+    candidates: Sequence[Prefix],
+    prepared: Prepared,
     watch: Stopwatch,
-) -> Chosen:
-    """Find the backbone or image size that a recipe leaves open, on some of the training images.
-
-    The split is made once: the test part has no say, whatever is chosen.
+    choose: Recommend = recommend,
+) -> tuple[Ranking, Prefix]:
+    """Let the candidates race on the training part; gives the recommended one, too.
 
     Raises:
-        DatasetError, HeadstartError: As `rank`.
+        HeadstartError: Too few images, or no candidate was done in time.
     """
-    names = None if recipe.backbone == AUTO else [recipe.backbone]
-    candidates = find_candidates(recipe, names, _fixed_size(recipe), device)
-    prepared = prepare(source, candidates[0][1], candidates[0][0], deadline, watch)
-    now = time.monotonic()
-    until = now + _SHARE * (deadline - now)
-    choices = Choices(recipe.resize, recipe.class_weight, recipe.seed, until, _MOST_IN_FIT)
-    ranking, prefix = _compare(prepared, [one for one, _ in candidates], choices, watch)
-    filled = next(filled for one, filled in candidates if one == prefix)
-    if prefix != candidates[0][0]:
-        prepared = prepare_again(prepared, filled, prefix, deadline, watch)
-    return Chosen(prefix, filled, prepared, ranking)
-
-
-def _fixed_size(recipe: Recipe) -> list[int] | None:
-    """The one size to try, or None where it is to be found out."""
-    if recipe.image_size == AUTO:
-        return None
-    height, width = recipe.height_and_width or (0, 1)  # a backbone's own is not one for all
-    if height != width:
-        raise HeadstartError(
-            f"The backbone cannot be found out with the image size {recipe.image_size}. Expected a "
-            "square for all, or 'auto'. Give one number."
-        )
-    return [height]
-
-
-def _compare(
-    prepared: Prepared, candidates: Sequence[Prefix], choices: Choices, watch: Stopwatch
-) -> tuple[Ranking, Prefix]:
-    """Let the candidates race on the training part; gives the recommended one, too."""
-    race = Race(_examples(prepared, choices.seed), choices)
     with watch.stage("rank"):
         race.run(candidates)
     if not race.last:
@@ -131,9 +125,9 @@ def _compare(
     with watch.stage("measure"), progress.stage("measure", len(candidates)) as stage:
         rows = {}
         for prefix in candidates:
-            rows[prefix] = _row(prefix, race, choices.deadline)
+            rows[prefix] = _row(prefix, race, race.choices.deadline)
             stage.advance()
-    best, reason = _recommend(race.last, rows)
+    best, reason = choose(race, rows)
     ranking = Ranking(
         rows=tuple(sorted(rows.values(), key=_place)),
         best=rows[best],
@@ -175,15 +169,17 @@ def find_candidates(
     return found
 
 
-def _examples(prepared: Prepared, seed: int) -> Examples:
+def new_race(prepared: Prepared, choices: Choices) -> Race:
+    """A race on the training part, which has not begun."""
     dataset, train = prepared.dataset, prepared.split.train
-    rows = train[mixed_order(dataset.labels[train], seed)]
-    return Examples(
+    rows = train[mixed_order(dataset.labels[train], choices.seed)]
+    examples = Examples(
         [dataset.paths[row] for row in rows],
         dataset.labels[rows],
         prepared.groups[rows],
         len(dataset.class_names),
     )
+    return Race(examples, choices)
 
 
 def _row(prefix: Prefix, race: Race, deadline: float) -> Ranked:
@@ -216,28 +212,6 @@ def _row(prefix: Prefix, race: Race, deadline: float) -> Ranked:
         memory_bytes=memory_bytes(prefix) if status == "complete" else None,
         model_bytes=model_bytes(prefix),
     )
-
-
-def _recommend(found: dict[Prefix, Judged], rows: dict[Prefix, Ranked]) -> tuple[Prefix, str]:
-    """The fastest of those that the best is not better than beyond chance, and why."""
-    best = min(found, key=lambda one: found[one].log_loss)
-    equal = [one for one in found if one is best or not found[best].beats(found[one])]
-    fastest = max(rows[one].images_per_second or 0.0 for one in equal)
-    fast = [one for one in equal if (rows[one].images_per_second or 0.0) >= _AS_FAST * fastest]
-    chosen = min(fast, key=lambda one: found[one].log_loss)
-    row, top = rows[chosen], rows[best]
-    what = f"{row.name}: cross-validated accuracy {row.accuracy:.3f}"
-    if chosen is not best:
-        times = (row.images_per_second or 0.0) / (top.images_per_second or np.inf)
-        speed = f"{times:.1f} times as fast" if times else "cheaper"
-        why = f"{top.name} ({top.accuracy:.3f}) is no better beyond chance, and this is {speed}"
-    elif len(found) == 1:
-        why = "no other came as far"
-    elif len(equal) == 1:
-        why = "better than all others of the last round, beyond chance"
-    else:
-        why = f"the best, and the fastest of {len(equal)} that are equal within chance"
-    return chosen, f"{what}; {why}."
 
 
 def _place(row: Ranked) -> tuple[int, float]:

@@ -111,6 +111,21 @@ class Race:
         whole = self.rounds[:-1] if self.ended else self.rounds
         return (whole or self.rounds or [{}])[-1]
 
+    def losses(self) -> dict[Prefix, float]:
+        """The loss of each that was judged, as in the last round.
+
+        Those that were dropped before stand as far behind the best as they did on fewer images.
+        """
+        last = self.last
+        found = {one: judged.log_loss for one, judged in last.items()}
+        best = min(found, key=lambda one: found[one])
+        for judged in reversed(self.rounds):
+            for one, its in judged.items():
+                if best in judged:
+                    there = found[best] / judged[best].log_loss
+                    found.setdefault(one, its.log_loss * there)
+        return found
+
     def status(self, candidate: Prefix) -> str:
         """`complete`, `dropped` or `unfinished`."""
         if candidate not in self.alive:
@@ -122,15 +137,15 @@ class Race:
         found: dict[Prefix, Judged] = {}
         self.rounds.append(found)
         for one in self.alive:  # the cheapest first: where time runs out, most are done
-            judged = self._judge(one, count)
+            judged = self.judge(one, count)
             if judged is None:
                 self.ended = True
                 return
             found[one] = judged
             stage.advance(count * _cost(one))
 
-    def _judge(self, candidate: Prefix, count: int) -> Judged | None:
-        """Make features and cross-validate; None where time is over."""
+    def judge(self, candidate: Prefix, count: int) -> Judged | None:
+        """Make features of the first images and cross-validate; None where time is over."""
         examples, choices = self.examples, self.choices
         if time.monotonic() >= choices.deadline:
             return None
