@@ -17,6 +17,7 @@ import argparse
 import itertools
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def measure(data: str, recipe: dict[str, Any], seeds: int) -> dict[str, Any]:
     """Mean and range of the accuracy over seeds."""
     accuracies, seconds = [], []
     for seed in range(seeds):
-        run = headstart.fit(data, headstart.Recipe(**recipe, seed=seed))
+        run = headstart.fit(data, replace(headstart.read_recipe("frozen"), **recipe, seed=seed))
         assert run.evaluation.accuracy is not None
         accuracies.append(run.evaluation.accuracy)
         seconds.append(run.seconds["total"])

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ Parts = dict[str, tuple[npt.NDArray[np.float16], npt.NDArray[np.int64]]]
 
 def load_parts(data: str, seed: int) -> tuple[Parts, int]:
     """Features and labels of the training and the test part, and the number of classes."""
-    run = headstart.fit(data, headstart.Recipe(seed=seed))
+    run = headstart.fit(data, replace(headstart.read_recipe("frozen"), seed=seed))
     names = run.classifier.class_names
     parts: Parts = {}
     for part in ("train", "test"):

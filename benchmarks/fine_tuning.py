@@ -4,12 +4,12 @@
         [--runs FILE] [ANY OTHER OPTION OF headstart fit, such as --learning-rate 3e-4]
 
 Each depth is trained once a seed, on the same split as the others of that seed, one after the
-other. Before each run features, checkpoints and networks converted up to a cut are removed; only
-the whole network stands converted. Test and validation accuracy, seconds by the wall clock, and
-which depth came out: `0` where validation preferred the frozen network. With `--runs` each finished
-run is appended to a JSON-lines file, and not run again where it stands there: the same command goes
-on where it was stopped. The cache is in a folder of TMPDIR (some GB for deep cuts). Prints one JSON
-object.
+other, with the image size and resize mode of `--recipe frozen`. Before each run features,
+checkpoints and networks converted up to a cut are removed; only the whole network stands converted.
+Test and validation accuracy, seconds by the wall clock, and which depth came out: `0` where
+validation preferred the frozen network. With `--runs` each finished run is appended to a JSON-lines
+file, and not run again where it stands there: the same command goes on where it was stopped. The
+cache is in a folder of TMPDIR (some GB for deep cuts). Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ class Place:
         about = (data, key["seed"])
         if about not in self.splits:
             network = {name: key[name] for name in ("backbone", "image_size", "seed")}
-            files = headstart.fit(data, headstart.Recipe(head="prototype", **network)).files
+            recipe = replace(headstart.read_recipe("frozen"), head="prototype", **network)
+            files = headstart.fit(data, recipe).files
             self.splits[about] = {
                 part: [(str(path.resolve()), name) for path, name in pairs]
                 for part, pairs in files.items()
@@ -101,8 +103,8 @@ class Place:
                 shutil.rmtree(self.cache / name, ignore_errors=True)
             for one in set((self.cache / "prefixes").iterdir()) - self.whole:
                 shutil.rmtree(one, ignore_errors=True)
-        command = [sys.executable, "-m", "headstart", "fit", data, *options]
-        return timed([*command, "--json", "--out", str(self.folder / "bundle")])
+        command = [sys.executable, "-m", "headstart", "fit", data, "--recipe", "frozen"]
+        return timed([*command, *options, "--json", "--out", str(self.folder / "bundle")])
 
 
 def outcome(seconds: float, answer: Row) -> Row:

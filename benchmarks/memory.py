@@ -93,8 +93,8 @@ def measure(data: Path, place: Path, count: int) -> dict[str, dict[str, float]]:
     """Fit `count` images three times, and make or find their features alone."""
     folder, cache = place / f"images-{count}", place / f"cache-{count}"
     make_images(data, folder, count)
-    fit = [sys.executable, "-m", "headstart", "fit", str(folder), "--head", "linear", "--json"]
-    fit += ["--out", str(place / f"out-{count}")]
+    fit = [sys.executable, "-m", "headstart", "fit", str(folder), "--recipe", "frozen"]
+    fit += ["--head", "linear", "--json", "--out", str(place / f"out-{count}")]
     extract = [sys.executable, "-c", _EXTRACT, str(folder)]
     results = {"first": run(fit, cache)}
     for prefix, command in (("", fit), ("extract_", extract)):

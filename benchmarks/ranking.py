@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,13 @@ def try_all(data: str, pairs: Sequence[Pair], seed: int) -> dict[Pair, float]:
     """Test accuracy of every pair."""
     found = {}
     for backbone, size in pairs:
-        recipe = headstart.Recipe(backbone=backbone, image_size=size, head="linear", seed=seed)
+        recipe = replace(
+            headstart.read_recipe("frozen"),
+            backbone=backbone,
+            image_size=size,
+            head="linear",
+            seed=seed,
+        )
         found[backbone, size] = float(headstart.fit(data, recipe).evaluation.accuracy or 0)
         tell(f"{data} seed {seed}: {backbone} at {size}: {found[backbone, size]:.4f}")
     return found

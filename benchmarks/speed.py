@@ -5,7 +5,7 @@
     python benchmarks/speed.py finetune --data FOLDER [--seeds 3]
 
 `head`: the tutorial's recipe in plain Keras (`plain_keras.py`, 10 epochs of the frozen stage)
-against `headstart fit --head linear` with no features kept (converted network kept) and once more
+against `headstart fit --recipe frozen --head linear` with no features kept (converted network kept) and once more
 with them kept. Same backbone, weights and split, one split a seed; what is compared runs one after
 the other. `predict`: a script that loads the same network and head with Keras and answers one image
 (`plain_predict.py`) against a cold `headstart predict`. `finetune`: 10 epochs of the frozen stage
@@ -35,6 +35,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def write_split(data: str, seed: int, path: Path) -> Any:
     """Train in this process, which converts the network, and write down the split."""
     import headstart
 
-    run = headstart.fit(data, headstart.Recipe(head="linear", seed=seed))
+    run = headstart.fit(data, replace(headstart.read_recipe("frozen"), head="linear", seed=seed))
     names = run.classifier.class_names
     split: dict[str, Any] = {"class_names": list(names)}
     for part, files in run.files.items():
@@ -75,7 +76,8 @@ def time_head(data: str, seeds: int, place: Path) -> dict[str, Any]:
         seconds, answer = timed([sys.executable, *plain])
         results["plain_keras"].append((seconds, answer["accuracy"]))
         shutil.rmtree(place / "cache" / "features")
-        fit = ["-m", "headstart", "fit", data, "--head", "linear", "--seed", str(seed), "--json"]
+        fit = ["-m", "headstart", "fit", data, "--recipe", "frozen", "--head", "linear"]
+        fit += ["--seed", str(seed), "--json"]
         for name in ("no_features_kept", "second_run"):
             seconds, answer = timed([sys.executable, *fit, "--out", str(place / "bundle")])
             results[name].append((seconds, answer["test"]["accuracy"]))
