@@ -5,12 +5,12 @@
     python benchmarks/speed.py finetune --data FOLDER [--seeds 3]
 
 `head`: the tutorial's recipe in plain Keras (`plain_keras.py`, 10 epochs of the frozen stage)
-against `headstart fit --recipe frozen --head linear` with no features kept (converted network kept) and once more
-with them kept. Same backbone, weights and split, one split a seed; what is compared runs one after
-the other. `predict`: a script that loads the same network and head with Keras and answers one image
-(`plain_predict.py`) against a cold `headstart predict`. `finetune`: 10 epochs of the frozen stage
-and 10 of the last 20 layers at Adam 1e-5 (`plain_keras.py --fine-tune-epochs 10`) against
-`headstart fit --recipe tutorial` with no features kept. Ratios are of medians.
+against `headstart fit --recipe frozen --head linear` with no features kept (converted network kept)
+and once more with them kept. Same backbone, weights and split, one split a seed; what is compared
+runs one after the other. `predict`: a script that loads the same network and head with Keras and
+answers one image (`plain_predict.py`) against a cold `headstart predict`. `finetune`: 10 epochs of
+the frozen stage and 10 of the last 20 layers at Adam 1e-5 (`plain_keras.py --fine-tune-epochs 10`)
+against `headstart fit --recipe tutorial` with no features kept. Ratios are of medians.
 
 Two cores of an AMD EPYC (Zen 4), no GPU, 2026-11. `head` on trashnet, two seeds: plain Keras 415
 and 367 s, `fit` 11.2 and 12.7 s, second run 2.4 and 2.5 s: 32.8 and 160.8 times faster. Accuracy

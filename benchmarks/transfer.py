@@ -6,11 +6,12 @@
 `frozen`: `headstart fit --recipe frozen`. `fine-tuned`: the same with `--unfreeze auto`. `scratch`:
 all layers of the same network from random weights, in plain Keras: AdamW, 1e-3 falling to 0 by a
 cosine, batch 32, `Augmentation("light")`, about 2,000 steps or `--scratch-epochs`, back to the
-epoch with the best validation accuracy. All get the same images and the whole test part of the seed's split. Of N
-images a class a fifth is from its validation part, the rest from its training part; `all` takes
-both as they are. Each run is a process with no features kept. `--runs`: a JSON-lines file, to which
-finished runs are appended and in which none is run again; results and figure tell of all runs of
-these data and this network in it, with `--seeds 0` without a new one. Prints one JSON object.
+epoch with the best validation accuracy. All get the same images and the whole test part of the
+seed's split. Of N images a class a fifth is from its validation part, the rest from its training
+part; `all` takes both as they are. Each run is a process with no features kept. `--runs`: a JSON-
+lines file, to which finished runs are appended and in which none is run again; results and figure
+tell of all runs of these data and this network in it, with `--seeds 0` without a new one. Prints
+one JSON object.
 """
 
 from __future__ import annotations

@@ -93,6 +93,8 @@ def training_lines(found: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"{line}; not better on validation than frozen, which was kept."
         return
     yield f"{line}; the weights lie {found['share']:.0%} of the way from start to best epoch."
+    if found.get("search_ended"):
+        yield f"No deeper: {displayable(found['search_ended'])}."
     moved, frozen = len(found["moved"]), len(found["frozen"])
     yield f"Behind the cut {moved} layers moved, and {frozen} stayed bit for bit the same."
     if found.get("before") and found.get("after"):

@@ -129,7 +129,8 @@ def test_no_time_for_a_deeper_one(
 ) -> None:
     given = task(Limits(asked=lambda: asked))
     found = search(monkeypatch, [stage(judged(0.9)), OutOfTime], given)
-    assert (found.unfreeze, found.details["stopped"]) == ("a", stopped)
+    assert (found.unfreeze, found.details["search_ended"]) == ("a", stopped)
+    assert found.details["stopped"] == ("interrupted" if asked else "epochs")
     found = search(monkeypatch, [OutOfTime], given)
     assert (found.unfreeze, found.details["stopped"]) == (0, stopped)
 

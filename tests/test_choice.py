@@ -19,6 +19,7 @@ from headstart.learning import choose_prefix
 from headstart.preparation import prepare, prepare_again
 from headstart.ranking import choice as module
 from headstart.ranking import network
+from headstart.ranking.race import Race
 from headstart.recipe import Recipe, recipe_from_dict
 from headstart.stopwatch import Stopwatch
 from headstart.summary import run_summary
@@ -47,6 +48,20 @@ def test_the_size_is_found_and_told(folder: Path) -> None:
     text = run_summary(run)
     assert f"Chosen in 0 seconds: {run.choice['reason']}" in text or "Chosen in " in text
     assert "Next: tiny at " in text
+
+
+def test_the_backbones_own_size_is_sure_to_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_SCALES", (0.5, 1, 2))
+    order: list[int] = []
+    whole = Race.judge
+
+    def listening(race: Race, candidate: Any, count: int) -> Any:
+        order.append(candidate.identity.image_size[0])
+        return whole(race, candidate, count)
+
+    monkeypatch.setattr(Race, "judge", listening)
+    fit(trained().photos, AUTO)
+    assert order[:3] == [64, 32, 128]
 
 
 def test_it_is_the_same_as_with_that_size() -> None:

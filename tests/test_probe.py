@@ -69,9 +69,13 @@ def test_the_next_where_the_first_takes_too_long(monkeypatch: pytest.MonkeyPatch
     assert begun.depth.name == "block3"
 
 
-def test_none_where_all_take_too_long() -> None:
+def test_none_where_all_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     given = task(0.01)
-    with pytest.raises(OutOfTime):
+    with pytest.raises(OutOfTime, match="too little is left"):
+        probe.begin_in_time(given, places(given, "block2"))
+    monkeypatch.setattr(probe, "STARTS", -math.inf)
+    told = r"time limit: about \d+ seconds would be needed to unfreeze from block3, and 0 are left"
+    with pytest.raises(OutOfTime, match=told):
         probe.begin_in_time(given, places(given, "block2", "block3"))
 
 

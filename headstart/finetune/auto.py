@@ -66,8 +66,8 @@ def find_best_depth(task: Task, model: Any, wanted: Wanted) -> Tuned:
             begun = begin_in_time(task, places)
             kept = keep(begun.place, task.limits)
             stage = tune(task, kept, begun.depth.name, begun.learner, rival)
-        except OutOfTime:
-            ended = task.out_of_time
+        except OutOfTime as reason:
+            ended = str(reason) or task.out_of_time
             break
         if not tried:
             tried.append(_row("frozen", stage, start, before=True))
@@ -123,8 +123,10 @@ def _result(task: Task, best: _Trained | None, tried: list[dict[str, Any]], ende
     table = [{**row, "kept": row["unfrozen from"] == name} for row in tried]
     if best is None:
         return frozen(task, {"stopped": ended or "not better than frozen", "tried": table})
-    details = {"depth": name, **best.stage.details(), "tried": table}
-    return finish(task, best.kept, best.stage, details | ({"stopped": ended} if ended else {}))
+    details = {"depth": name, **best.stage.details(), "tried": table, "search_ended": ended}
+    if ended == MIDWAY[0]:  # by Ctrl-C: the same command goes on
+        details["stopped"] = ended
+    return finish(task, best.kept, best.stage, details)
 
 
 def _row(name: str, stage: Stage, start: float, *, before: bool = False) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from headstart.finetune.learner import Learner
 from headstart.finetune.problem import Examples, Problem
 from headstart.finetune.rate import epoch_seconds, usual_epochs
 from headstart.finetune.task import Task, checkpoint_of, new_learner
-from headstart.plan import FEWEST_EPOCHS
+from headstart.plan import FEWEST_EPOCHS, STARTS
 
 _FIRST, _TIMED = 8, 40  # images that a network is started with, and timed with
 
@@ -35,24 +35,27 @@ def begin_in_time(task: Task, places: Sequence[tuple[Depth, Place]]) -> Begun:
     """The first depth that there is time for, or that was begun before.
 
     Raises:
-        OutOfTime: There is none.
+        OutOfTime: There is none; the text says how long the last would take.
     """
+    reason = ""
     for depth, place in places:
         begun = checkpoint_of(task, depth.name).read() is not None
         if begun or task.limits.until == math.inf:
             return Begun(depth, place)
+    if task.limits.until - time.monotonic() < STARTS:
+        raise OutOfTime("time limit: too little is left to begin with another depth")
     for depth, place in places:
         learner = new_learner(task, place.cut)
         needed = _seconds(task, place, learner)
         left = task.limits.until - time.monotonic()
         if needed <= left:
             return Begun(depth, place, learner)
-        progress.remark(
-            STAGE,
-            f"no time to unfreeze from {depth.name}: about {needed:.0f} seconds, and "
-            f"{max(0.0, left):.0f} are left",
+        reason = (
+            f"time limit: about {needed:.0f} seconds would be needed to unfreeze from "
+            f"{depth.name}, and {max(0.0, left):.0f} are left"
         )
-    raise OutOfTime
+        progress.remark(STAGE, reason)
+    raise OutOfTime(reason)
 
 
 def _seconds(task: Task, place: Place, learner: Learner) -> float:

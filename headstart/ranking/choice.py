@@ -68,7 +68,8 @@ def rank(
     deadline = math.inf if time_limit is None else times_of(time_limit, watch.start).deadline
     candidates = find_candidates(recipe, backbones, sizes, device)
     prepared = prepare(source, candidates[0][1], candidates[0][0], deadline, watch)
-    race = new_race(prepared, Choices(recipe.resize, recipe.class_weight, recipe.seed, deadline))
+    choices = Choices(recipe.resize, recipe.class_weight, recipe.seed, deadline)
+    race = new_race(prepared, choices, candidates[0][0])
     return compare(race, [prefix for prefix, _ in candidates], prepared, watch)[0]
 
 
@@ -169,8 +170,8 @@ def find_candidates(
     return found
 
 
-def new_race(prepared: Prepared, choices: Choices) -> Race:
-    """A race on the training part, which has not begun."""
+def new_race(prepared: Prepared, choices: Choices, ready: Prefix | None = None) -> Race:
+    """A race on the training part, which has not begun; `ready` made the features of all."""
     dataset, train = prepared.dataset, prepared.split.train
     rows = train[mixed_order(dataset.labels[train], choices.seed)]
     examples = Examples(
@@ -179,7 +180,7 @@ def new_race(prepared: Prepared, choices: Choices) -> Race:
         prepared.groups[rows],
         len(dataset.class_names),
     )
-    return Race(examples, choices)
+    return Race(examples, choices, ready)
 
 
 def _row(prefix: Prefix, race: Race, deadline: float) -> Ranked:

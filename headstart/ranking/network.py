@@ -78,7 +78,8 @@ def choose_network(
     Raises:
         DatasetError, HeadstartError: As `rank`.
     """
-    first, first_mode = candidates[0], candidates[0][1].resize
+    first = next((one for one in candidates if _is_own_size(one[0])), candidates[0])
+    first_mode = first[1].resize
     prepared = prepare(dataset, first[1], first[0], times.deadline, watch)
     now = time.monotonic()
     choices = Choices(
@@ -88,7 +89,7 @@ def choose_network(
         end_of_choosing(now, times),
         images_to_choose_by(times.until - watch.start),
     )
-    race = choice.new_race(prepared, choices)
+    race = choice.new_race(prepared, choices, first[0])
     planned = _Planned(recipe, prepared, times.until)
     prefixes = [prefix for prefix, _ in candidates]
     ranking, prefix = choice.compare(race, prefixes, prepared, watch, planned.recommend)
@@ -123,6 +124,12 @@ def candidates_of(recipe: Recipe, device: str) -> list[tuple[Prefix, Recipe]]:
     if not sizes:
         return [own]
     return choice.find_candidates(recipe, [recipe.backbone], sizes, device)
+
+
+def _is_own_size(prefix: Prefix) -> bool:
+    """Whether the backbone was trained at that size, which is then looked at first."""
+    own = None if prefix.backbone is None else prefix.backbone.info.image_size
+    return prefix.identity.image_size == (own, own)
 
 
 def _square(recipe: Recipe) -> list[int] | None:

@@ -79,6 +79,7 @@ class Race:
     """One race.
 
     Attributes:
+        ready: The candidate whose features of all images are there already, which goes first.
         rounds: Each with those who finished it.
         alive: Those of the last round that has begun.
         planned: How many rounds there are in all.
@@ -87,6 +88,7 @@ class Race:
 
     examples: Examples
     choices: Choices
+    ready: Prefix | None = None
     rounds: list[dict[Prefix, Judged]] = field(default_factory=list)
     alive: list[Prefix] = field(default_factory=list)
     planned: int = 0
@@ -96,11 +98,11 @@ class Race:
         """Go through all rounds, or as many as there is time for."""
         images, classes = len(self.examples.labels), self.examples.num_classes
         counts = round_sizes(images, classes, len(candidates), self.choices.most)
-        self.planned, self.alive = len(counts), sorted(candidates, key=_cost)
+        self.planned, self.alive = len(counts), self._in_order(candidates)
         with progress.stage(STAGE, _work(counts, self.alive)) as stage:
             for number, count in enumerate(counts):
                 if number:
-                    self.alive = sorted(leaders(self.rounds[-1]), key=_cost)
+                    self.alive = self._in_order(leaders(self.rounds[-1]))
                 self._round(count, stage)
                 if self.ended:
                     return
@@ -133,10 +135,14 @@ class Race:
         final = len(self.rounds) == self.planned and candidate in self.rounds[-1]
         return "complete" if final else "unfinished"
 
+    def _in_order(self, candidates: Sequence[Prefix]) -> list[Prefix]:
+        """The cheapest first: where time runs out, most are done."""
+        return sorted(candidates, key=lambda one: 0 if one is self.ready else _cost(one))
+
     def _round(self, count: int, stage: progress.Stage) -> None:
         found: dict[Prefix, Judged] = {}
         self.rounds.append(found)
-        for one in self.alive:  # the cheapest first: where time runs out, most are done
+        for one in self.alive:
             judged = self.judge(one, count)
             if judged is None:
                 self.ended = True
