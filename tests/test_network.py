@@ -168,6 +168,24 @@ def test_a_mode_that_is_better_beyond_chance_is_taken(
 
 
 @pytest.mark.usefixtures("cache")
+def test_a_network_that_was_dropped_can_be_what_is_fine_tuned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: list[str] = []
+
+    def choose(plan: Any, race: Race, rows: Any) -> tuple[Any, str]:
+        (prefix, *_) = [one for one in race.rounds[0] if one not in race.last]
+        dropped.append(race.status(prefix))
+        return prefix, "for the test"
+
+    monkeypatch.setattr(network._Planned, "recommend", choose)
+    run = fit(wide_folder(tmp_path / "photos", (32, 96)), replace(TINY, unfreeze=0))
+    assert dropped == ["dropped"]
+    assert run.choice is not None
+    assert len(run.choice["resize"]["tried"]) == 3
+
+
+@pytest.mark.usefixtures("cache")
 def test_nothing_is_tried_on_images_of_the_right_shape(tmp_path: Path) -> None:
     photos = wide_folder(tmp_path / "photos", (32, 32))
     run = fit(photos, replace(TINY, image_size=32, unfreeze=0))

@@ -97,7 +97,8 @@ def choose_network(
     filled = next(filled for one, filled in candidates if one == prefix)
     if recipe.resize == AUTO:
         with watch.stage("rank"):
-            details["resize"] = choose_resize(race, prefix, len(race.last[prefix].held_out.right))
+            most = max(judged.images for judged in race.last.values())
+            details["resize"] = choose_resize(race, prefix, most)
         filled = replace(filled, resize=details["resize"]["best"])
     if (prefix, filled.resize) != (first[0], first_mode):
         prepared = prepare_again(prepared, filled, prefix, times.deadline, watch)
@@ -206,9 +207,9 @@ def choose_resize(race: Race, prefix: Prefix, images: int) -> dict[str, Any]:
     Where nearly all images have the shape that the network takes, all modes give the same.
 
     Args:
-        race: It has judged the network with its own resize mode.
+        race: Its images, and the resize mode that is the usual one.
         prefix: The network.
-        images: How many of the race's images it is judged by.
+        images: How many of the race's images the modes are judged by.
     """
     begin, used = time.monotonic(), race.choices.resize
     height, width = prefix.identity.image_size
