@@ -62,18 +62,21 @@ def fit(
     times_of(time_limit, watch.start)  # a wrong limit is told before any work
     if out is not None:
         bundle.check_target(Path(out))
-    candidates = candidates_of(recipe, device)
+    candidates, memory = candidates_of(recipe, device), None
     dataset = read(source, watch)
     times = times_of(time_limit, watch.start, len(dataset.paths))
     if recipe.chooses:
         found = choose_network(dataset, recipe, candidates, times, watch)
         prefix, recipe, prepared = found.prefix, found.recipe, found.prepared
-        choice = found.details
+        choice, memory = found.details, found.memory
     else:
         ((prefix, recipe),) = candidates
         prepared, choice = prepare(dataset, recipe, prefix, times.deadline, watch), None
     learned = learn(prepared.material, prefix, recipe, times, watch)
-    return _finish(prepared, replace(learned, choice=choice), watch, out)
+    run = _finish(prepared, replace(learned, choice=choice), watch, out)
+    if memory is not None and not run.interrupted:
+        memory.remove()
+    return run
 
 
 def _finish(

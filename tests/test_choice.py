@@ -19,6 +19,7 @@ from headstart.learning import choose_prefix
 from headstart.preparation import prepare, prepare_again
 from headstart.ranking import choice as module
 from headstart.ranking import network
+from headstart.ranking.memory import Memory
 from headstart.ranking.race import Race
 from headstart.recipe import Recipe, recipe_from_dict
 from headstart.stopwatch import Stopwatch
@@ -62,6 +63,41 @@ def test_the_backbones_own_size_is_sure_to_be_looked_at(monkeypatch: pytest.Monk
     monkeypatch.setattr(Race, "judge", listening)
     fit(trained().photos, AUTO)
     assert order[:3] == [64, 32, 128]
+
+
+def test_after_a_kill_the_same_is_chosen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("headstart.training.learn", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(trained().photos, AUTO)
+    (kept,) = (folder / "cache" / "runs").glob("*.json")
+    said = json.loads(kept.read_text())
+    with monkeypatch.context() as patch:
+        patch.setattr(Race, "run", killed)  # no second race
+        with pytest.raises(KeyboardInterrupt):
+            fit(trained().photos, AUTO, time_limit=500)  # another command
+        other = next(one for one in said["candidates"] if one != said["best"])
+        kept.write_text(json.dumps({**said, "best": other}))
+        run = fit(trained().photos, AUTO)
+    assert run.recipe.image_size == (other["image_size"], other["image_size"])
+    assert run.choice is not None
+    assert run.choice["seconds"] == said["seconds"]
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"best": {"backbone": "x", "image_size": 1}}'])
+def test_a_memory_that_is_damaged_is_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    path = folder / "damaged.json"
+    path.write_text(text)
+    monkeypatch.setattr(network, "memory_of", lambda *_: Memory(path))
+    run = fit(trained().photos, AUTO)
+    assert run.choice is not None
+    assert run.choice["best"]["backbone"] == "tiny"
 
 
 def test_it_is_the_same_as_with_that_size() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ from headstart.plan import (
 from headstart.prefix import Prefix
 from headstart.preparation import Prepared, prepare, prepare_again
 from headstart.ranking import choice
+from headstart.ranking.memory import Memory, memory_of
 from headstart.ranking.race import Choices, Judged, Race
 from headstart.recipe import AUTO, Recipe
 from headstart.stopwatch import Stopwatch
@@ -48,13 +49,14 @@ _MOST_OF = 90  # percent of the images must be within it
 class Chosen:
     """A network that was found, the recipe with it filled in, and its features of the data.
 
-    `details` tell how it was found, as JSON values.
+    `details` tell how it was found, as JSON values; `memory` holds them until the run is done.
     """
 
     prefix: Prefix
     recipe: Recipe
     prepared: Prepared
     details: dict[str, Any]
+    memory: Memory
 
 
 def choose_network(
@@ -79,30 +81,57 @@ def choose_network(
         DatasetError, HeadstartError: As `rank`.
     """
     first = next((one for one in candidates if _is_own_size(one[0])), candidates[0])
-    first_mode = first[1].resize
     prepared = prepare(dataset, first[1], first[0], times.deadline, watch)
-    now = time.monotonic()
+    digests = [prepared.features.digests[row] for row in prepared.split.train]
+    memory = memory_of(recipe, times.until - watch.start, digests)
+    details = memory.read()
+    found = None if details is None else _named(candidates, details)
+    if details is None or found is None:
+        prefixes = [first[0], *(prefix for prefix, _ in candidates if prefix is not first[0])]
+        details = _compare(recipe, prepared, prefixes, times, watch)
+        found = _named(candidates, details)
+        assert found is not None
+        memory.write(details)
+    prefix, filled = found
+    if recipe.resize == AUTO:
+        filled = replace(filled, resize=details["resize"]["best"])
+    if (prefix, filled.resize) != (first[0], first[1].resize):
+        prepared = prepare_again(prepared, filled, prefix, times.deadline, watch)
+    return Chosen(prefix, filled, prepared, details, memory)
+
+
+def _compare(
+    recipe: Recipe, prepared: Prepared, candidates: list[Prefix], times: Times, watch: Stopwatch
+) -> dict[str, Any]:
+    """Let candidates race, the first of which made the features that are there; the details."""
     choices = Choices(
-        first_mode,
+        prepared.features.resize,
         recipe.class_weight,
         recipe.seed,
-        end_of_choosing(now, times),
+        end_of_choosing(time.monotonic(), times),
         images_to_choose_by(times.until - watch.start),
     )
-    race = choice.new_race(prepared, choices, first[0])
+    race = choice.new_race(prepared, choices, candidates[0])
     planned = _Planned(recipe, prepared, times.until)
-    prefixes = [prefix for prefix, _ in candidates]
-    ranking, prefix = choice.compare(race, prefixes, prepared, watch, planned.recommend)
+    ranking, prefix = choice.compare(race, candidates, prepared, watch, planned.recommend)
     details = ranking.to_dict()
-    filled = next(filled for one, filled in candidates if one == prefix)
     if recipe.resize == AUTO:
         with watch.stage("rank"):
             most = max(judged.images for judged in race.last.values())
             details["resize"] = choose_resize(race, prefix, most)
-        filled = replace(filled, resize=details["resize"]["best"])
-    if (prefix, filled.resize) != (first[0], first_mode):
-        prepared = prepare_again(prepared, filled, prefix, times.deadline, watch)
-    return Chosen(prefix, filled, prepared, details)
+    return details
+
+
+def _named(
+    candidates: Sequence[tuple[Prefix, Recipe]], details: Mapping[str, Any]
+) -> tuple[Prefix, Recipe] | None:
+    """The candidate that the details say is best."""
+    best = details["best"]
+    for prefix, recipe in candidates:
+        identity = prefix.identity
+        if (identity.backbone, identity.image_size[0]) == (best["backbone"], best["image_size"]):
+            return prefix, recipe
+    return None
 
 
 def candidates_of(recipe: Recipe, device: str) -> list[tuple[Prefix, Recipe]]:
