@@ -33,7 +33,7 @@ from headstart.features.extraction import Source
 from headstart.images import BadImage, upright
 from headstart.learning import fit_images
 from headstart.preparation import check_decoded
-from headstart.recipe import NAMED, Recipe
+from headstart.recipe import NAMED, Recipe, without_search
 from headstart.tuning import Tuning
 
 _EXPECTED = (
@@ -161,7 +161,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "headstart.recipe.read_recipe."
             )
         tuning = replace(recipe.tuning, **self._given(Tuning))
-        recipe = replace(recipe, tuning=tuning, **self._given(Recipe))
+        recipe = replace(without_search(recipe), tuning=tuning, **self._given(Recipe))
         state = self.random_state
         if isinstance(state, np.random.RandomState):
             state = state.randint(2**31)

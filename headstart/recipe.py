@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,13 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
     """
     check_names("recipe", values, [one.name for one in fields(Recipe)])
     return Recipe(**values)
+
+
+def without_search(recipe: Recipe) -> Recipe:
+    """The same, with the backbone's own size and the usual resize mode where they are open."""
+    size = None if recipe.image_size == AUTO else recipe.image_size
+    mode = RESIZE_MODES[0] if recipe.resize == AUTO else recipe.resize
+    return replace(recipe, image_size=size, resize=mode)
 
 
 def write_recipe(recipe: Recipe) -> str:

@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from headstart.estimator import ImageClassifier
+from headstart.recipe import Recipe
 
 EXCEPTIONS = {
     "check_class_weight_classifiers": "class_weight is a name, not a weight for each class",
@@ -73,3 +74,10 @@ def test_check(check: Callable[[], None]) -> None:
 def test_every_exception_is_the_name_of_a_check() -> None:
     assert set(EXCEPTIONS) <= {one.id for one in CHECKS}
     assert len(CHECKS) > 50
+
+
+def test_nothing_is_searched() -> None:
+    chosen = ImageClassifier(recipe=Recipe(backbone="tiny"))._choices()
+    assert (chosen.image_size, chosen.resize, chosen.unfreeze) == (None, "squash", "auto")
+    chosen = ImageClassifier(resize="crop", image_size=32, recipe=Recipe())._choices()
+    assert (chosen.image_size, chosen.resize) == ((32, 32), "crop")
