@@ -26,7 +26,7 @@ STARTS = 15.0  # seconds until its first step: TensorFlow, building, compiling
 _GAIN, _NONE_BELOW, _ALL_ABOVE = 0.25, 250, 1500
 # A step of the last 2 blocks forward and back, in times of one answer of the whole frozen network,
 # by what that computes in.
-_STEP = {"bfloat16": 2.6, "float32": 1.5}
+_STEP = {"bfloat16": 2.1, "float32": 1.2}
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Recipe:
         preprocessing: Of a model of one's own: `inside`, `tf`, `unit`, `caffe`, `torch`, or `auto`,
             which finds it out.
         image_size: (height, width) in pixels, one number for a square, None or `own` for the size
-            that the backbone's weights were trained at, or `auto`: from 0.7 to 2 times that, as
+            that the backbone's weights were trained at, or `auto`: from 0.7 to 2.3 times that, as
             suits the images and the time.
         resize: `squash`, `crop` or `pad`, or `auto`: what suits the images, as `rank` finds it.
         head: `linear`, `mlp`, `prototype`, or `auto` by the number of images.

@@ -35,8 +35,8 @@ def sizes(recipe: Recipe) -> list[tuple[int, int]]:
 
 
 def test_sizes_stand_in_proportion_to_the_backbones_own() -> None:
-    assert network.sizes_of(find_backbone("efficientnet_lite0")) == [160, 224, 320, 448]
-    assert network.sizes_of(find_backbone("efficientnet_lite2")) == [186, 260, 371]
+    assert network.sizes_of(find_backbone("efficientnet_lite0")) == [160, 224, 320, 512]
+    assert network.sizes_of(find_backbone("efficientnet_lite2")) == [186, 260, 371, 594]
     assert network.sizes_of(find_backbone("efficientnetb7")) == [429, 600]
     assert network.sizes_of(replace(find_backbone("tiny"), source="own")) == []
     least = find_backbone("inception_v3").least_size
@@ -44,7 +44,7 @@ def test_sizes_stand_in_proportion_to_the_backbones_own() -> None:
 
 
 def test_what_is_fixed_stays_fixed() -> None:
-    assert sizes(TINY) == [(46, 46), (64, 64), (91, 91), (128, 128)]
+    assert sizes(TINY) == [(46, 46), (64, 64), (91, 91), (146, 146)]
     assert sizes(replace(TINY, image_size=(32, 48))) == [(32, 48)]
     assert sizes(replace(TINY, image_size=None)) == [(64, 64)]
     for _, recipe in network.candidates_of(replace(TINY, resize="pad"), "cpu"):
@@ -55,7 +55,10 @@ class _Key:
     """Stands for a prefix."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.identity = name, SimpleNamespace(precision="bfloat16")
+        size = {"small": 160, "own": 224, "large": 448}.get(name, 224)
+        self.name = name
+        self.identity = SimpleNamespace(precision="bfloat16", image_size=(size, size))
+        self.backbone = SimpleNamespace(info=SimpleNamespace(image_size=224))
 
 
 def even(loss: float) -> Judged:
@@ -68,14 +71,19 @@ SPEEDS = {"small": 1400.0, "own": 700.0, "large": 175.0}
 
 
 def recommended(
-    losses: Mapping[str, float], *, seconds: float, train: int = 1700, unfreeze: int | str = "auto"
+    losses: Mapping[str, float],
+    *,
+    seconds: float,
+    train: int = 1700,
+    unfreeze: int | str = "auto",
+    speeds: Mapping[str, float] = SPEEDS,
 ) -> tuple[str, str]:
     """What is recommended of three networks, by their losses and the seconds left, and why."""
     race = Race(cast("Any", None), cast("Any", None))
     keys = {name: cast("Any", _Key(name)) for name in losses}
     race.rounds = [{keys[name]: even(loss) for name, loss in losses.items()}]
     rows = {
-        keys[name]: Ranked(name, 224, "complete", accuracy=1 - loss, images_per_second=SPEEDS[name])
+        keys[name]: Ranked(name, 224, "complete", accuracy=1 - loss, images_per_second=speeds[name])
         for name, loss in losses.items()
     }
     split = SimpleNamespace(train=range(train), validation=range(240))
@@ -106,6 +114,17 @@ def test_with_much_time_the_best_is_fine_tuned() -> None:
 
 def test_size_is_expected_to_bring_more_than_fine_tuning() -> None:
     assert recommended({"small": 0.9, "own": 0.7, "large": 0.33}, seconds=100)[0] == "large"
+
+
+def test_no_size_smaller_than_the_own_is_fine_tuned() -> None:
+    equal = dict.fromkeys(LOSSES, 0.4)
+    speeds = {"small": 1400.0, "own": 10.0, "large": 5.0}
+    assert recommended(equal | {"large": 0.39}, seconds=100, speeds=speeds)[0] != "small"
+
+
+def test_a_little_gain_is_not_worth_it() -> None:
+    assert recommended({"own": 0.40, "large": 0.33}, seconds=100)[0] == "own"
+    assert recommended({"own": 0.43, "large": 0.33}, seconds=100)[0] == "large"
 
 
 def test_losses_of_those_that_were_dropped() -> None:
@@ -225,7 +244,7 @@ def test_without_any_choice_all_is_found() -> None:
     messages: list[str] = []
     with progress.listen(lambda event: messages.append(event.message)):
         run = fit(trained().photos, TINY)
-    assert run.recipe.image_size in {(46, 46), (64, 64), (91, 91), (128, 128)}
+    assert run.recipe.image_size in {(46, 46), (64, 64), (91, 91), (146, 146)}
     assert not run.recipe.plans
     assert run.fine_tuning is not None
     assert run.fine_tuning["stopped"].startswith("too few validation images to judge it by: 6")

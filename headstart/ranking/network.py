@@ -38,8 +38,9 @@ from headstart.ranking.race import Choices, Judged, Race
 from headstart.recipe import AUTO, Recipe
 from headstart.stopwatch import Stopwatch
 
-_SCALES = (5 / 7, 1, 10 / 7, 2)  # of the size that a backbone's weights were trained for
-_LARGEST = 512  # pixels, or what its weights were trained for
+_WORTH = 0.95  # of the loss of the best frozen network: expect no more, or keep that
+_SCALES = (5 / 7, 1, 10 / 7, 16 / 7)  # of the size that a backbone was trained at: 160 to 512
+_LARGEST = 640  # pixels, or what its weights were trained for
 _LOOKED_AT = 200  # images whose aspect ratio is looked at
 _MOST_SQUASHED = 1.1  # factor on the aspect ratio that is no reason to try another resize mode
 _MOST_OF = 90  # percent of the images must be within it
@@ -162,6 +163,12 @@ def _is_own_size(prefix: Prefix) -> bool:
     return prefix.identity.image_size == (own, own)
 
 
+def _is_small(prefix: Prefix) -> bool:
+    """Whether the backbone was trained at a larger size; it is better fine-tuned at that."""
+    own = 0 if prefix.backbone is None else prefix.backbone.info.image_size
+    return min(prefix.identity.image_size) < own
+
+
 def _square(recipe: Recipe) -> list[int] | None:
     """The one size to try, or None where it is to be found out."""
     if recipe.image_size == AUTO:
@@ -198,12 +205,12 @@ class _Planned:
         gain, losses = self._gain(), race.losses()
         if not gain:
             return best, reason
-        fits = [one for one in losses if self._seconds(one, rows) <= self.until - time.monotonic()]
+        left = self.until - time.monotonic()
+        fits = [one for one in losses if not _is_small(one) and self._seconds(one, rows) <= left]
         if not fits:
             return best, reason
         tuned = min(fits, key=lambda one: losses[one])
-        left = 1 - gain
-        if tuned is best or losses[tuned] * left >= losses[best]:
+        if tuned is best or losses[tuned] * (1 - gain) > _WORTH * losses[best]:
             return best, reason
         row, other = rows[tuned], rows[best]
         return tuned, (
