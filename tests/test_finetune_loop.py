@@ -225,3 +225,20 @@ def test_class_weights_count() -> None:
     rows = np.arange(15)
     answers = made.learner.probabilities(given.validation.inputs.read(rows, rows))
     assert (answers.argmax(axis=1) == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("losses", "epochs", "stopped"),
+    [
+        ([0.0, 0.0, 0.0, 0.0], 4, "behind"),
+        ([9.0, 9.0, 0.0, 0.0], 4, "epochs"),  # ahead of it half way
+        ([0.0, 0.0, 0.0], 3, "epochs"),  # of another length: not to be compared
+    ],
+)
+def test_behind_another_training_half_way(losses: list[float], epochs: int, stopped: str) -> None:
+    made = training(replace(TUNING, epochs=4))
+    made.rival = Record(epochs, 1e-3, history=[{"validation_loss": one} for one in losses])
+    record = run(made)
+    assert record.stopped == stopped
+    assert len(record.history) == (2 if stopped == "behind" else 4)
+    assert record.best_epoch > 0
