@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime
 import html
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from headstart.card import escape, model_card
 from headstart.dataset import Dataset
-from headstart.recipe import Recipe
+from headstart.recipe import NAMED, Recipe
 
 HOSTILE = [
     "# Title",
@@ -51,7 +52,7 @@ def fake_dataset(name: str, class_names: tuple[str, ...]) -> Dataset:
 
 
 def card(*class_names: str, name: str = "flowers", **choices: Any) -> str:
-    recipe = Recipe(image_size=(224, 320), **choices)
+    recipe = replace(NAMED["frozen"], image_size=(224, 320), **choices)
     return model_card(fake_dataset(name, class_names), recipe, fake_evaluation(), DATA)
 
 
