@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from headstart import atomic, progress
-from headstart.engine import convert
 from headstart.errors import HeadstartError
 from headstart.locations import cache_root
+from headstart.openvino_file import convert
 
 FILES = ("prefix.xml", "prefix.bin")
 _DIGESTS = "prefix.json"

@@ -13,7 +13,6 @@ from __future__ import annotations
 import glob
 import importlib
 import importlib.util
-import os
 import platform
 import sys
 import threading
@@ -132,10 +131,10 @@ def _processor_has_bfloat16() -> bool:
         except OSError:
             return False
         return "avx512_bf16" in flags or "amx_bf16" in flags
-    return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _openvino() -> Any:
+def load_openvino() -> Any:
     """Import OpenVINO without its telemetry, which reports every import to its makers.
 
     OpenVINO has a stub of its own for where the package that reports is not installed.
@@ -178,7 +177,7 @@ class OpenVINOEngine:
             "ENABLE_CPU_PINNING": False,  # decoding shares the processors
         }
         try:
-            self._compiled = _openvino().Core().compile_model(str(model), "CPU", options)
+            self._compiled = load_openvino().Core().compile_model(str(model), "CPU", options)
         except RuntimeError as error:
             raise HeadstartError(
                 f"OpenVINO cannot load '{model}': {str(error).strip().splitlines()[-1]} "
@@ -251,36 +250,3 @@ class KerasEngine:
         with self._lock:
             vectors = np.asarray(self._model.predict_on_batch(full), dtype=np.float32)
         yield from vectors[:size]
-
-
-def convert(model: Any, target: Path) -> None:
-    """Write a Keras model as OpenVINO IR for images one at a time.
-
-    Args:
-        model: One input, uint8 (n, height, width, 3) or float32 (n, ...); one output float32.
-        target: The `.xml` file to write; the weights go beside it as `.bin`, in float32.
-
-    Raises:
-        OSError: There is no space for the files, or no permission to write them.
-    """
-    openvino = _openvino()
-    import tensorflow
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.tensorflow.utils import create_tf_graph_iterator
-
-    (given,) = model.inputs
-    name = "image" if given.dtype == "uint8" else "boundary"
-    signature = [tensorflow.TensorSpec((1, *given.shape[1:]), given.dtype, name=name)]
-    call = tensorflow.function(
-        lambda image: model(image, training=False), input_signature=signature
-    )
-    # openvino.convert_model does the same and reports each use to its makers over the network.
-    graph = create_tf_graph_iterator(call.get_concrete_function(), None, None, None, True)
-    frontend = FrontEndManager().load_by_framework("tf")
-    converted = frontend.convert(frontend.load(graph))
-    converted.input(0).get_tensor().set_names({name})
-    converted.output(0).get_tensor().set_names({"features"})
-    try:
-        openvino.save_model(converted, os.fspath(target), compress_to_fp16=False)
-    except RuntimeError as error:
-        raise OSError(f"OpenVINO cannot write '{target}': {error}") from error

@@ -14,9 +14,10 @@ import pytest
 
 from headstart import engine as engines
 from headstart.backbones import load_backbone
-from headstart.engine import Engine, KerasEngine, OpenVINOEngine, Vector, convert
+from headstart.engine import Engine, KerasEngine, OpenVINOEngine, Vector
 from headstart.errors import HeadstartError
 from headstart.images import Pixels
+from headstart.openvino_file import convert
 
 SIZE = (24, 40)
 COUNT = 70
@@ -180,7 +181,7 @@ def test_openvino_is_missing(network: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_convert_names_input_and_output(network: Path) -> None:
-    read = engines._openvino().Core().read_model(str(network))
+    read = engines.load_openvino().Core().read_model(str(network))
     assert [list(port.names) for port in (*read.inputs, *read.outputs)] == [["image"], ["features"]]
     assert list(read.input(0).shape) == [1, *SIZE, 3]
     assert read.input(0).element_type.get_type_name() == "u8"

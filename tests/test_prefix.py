@@ -18,8 +18,8 @@ from headstart import conversion, progress
 from headstart import prefix as prefixes
 from headstart.backbones import load_backbone
 from headstart.conversion import file_digest, is_intact
-from headstart.engine import convert
 from headstart.errors import HeadstartError
+from headstart.openvino_file import convert
 from headstart.prefix import PrefixIdentity, make_prefix
 
 IDENTITY = PrefixIdentity("tiny", "abc", (24, 40), "openvino", "float32", "openvino 1.0", 1)
