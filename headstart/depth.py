@@ -2,7 +2,8 @@
 
 Blocks are found from the graph. Where paths join, a block ends at the place where everything passes
 through one tensor again that is not wider than the one before: in the middle of a block the network
-is wider. In a plain chain of layers a block ends where the image becomes smaller.
+is wider. In a plain chain of layers a block ends where the image becomes smaller. In a transformer
+whose blocks are one layer each, a block ends behind each.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ def find_depth(model: Any, unfreeze: int | str) -> Depth:
 def block_ends(model: Any) -> tuple[CutPoint, ...]:
     """The cuts between blocks, the first block's end first; none is behind the last block."""
     points = cut_points(model)
+    if blocks := tuple(_ends_of_tokens(points)):
+        return blocks
     find = _ends_of_joined if _has_joins(model) else _ends_of_chain
     found: list[CutPoint] = []
     for point in find(points):
@@ -96,6 +99,17 @@ def _ends_of_chain(points: Sequence[CutPoint]) -> Iterator[CutPoint]:
         if len(point.shape) == 3 and (point.shape[0] or 0) < (before.shape[0] or 0):
             pooled = before.parameters_after == point.parameters_after
             yield point if pooled else before
+
+
+def _ends_of_tokens(points: Sequence[CutPoint]) -> Iterator[CutPoint]:
+    """Before each block of a chain that leads from tokens to tokens of the same shape."""
+    steps = [
+        (before, before.parameters_after - point.parameters_after)
+        for before, point in itertools.pairwise(points)
+        if len(point.shape) == 2 and before.shape == point.shape
+    ]
+    most = max((size for _, size in steps), default=0)
+    yield from (before for before, size in steps if most and size >= most / 2)
 
 
 def place_for(depth: Depth, most: float) -> CutPoint | None:

@@ -142,15 +142,20 @@ def freeze_but(model: Any, names: Sequence[str]) -> tuple[tuple[str, ...], tuple
     """Let the layers with these names learn, and no other.
 
     Batch norm among them must be called as `inference_norm`, or its statistics would learn too.
+    Batch norm inside another layer stays frozen altogether.
 
     Returns:
         The names of the layers that learn, and of those that do not, of all that have weights.
     """
+    norm = load_keras().layers.BatchNormalization
     model.trainable = True  # a frozen parent would freeze all inside
     learns: list[str] = []
     stays: list[str] = []
     for layer in model.layers:
         layer.trainable = layer.name in names
+        for inner in layer._flatten_layers(include_self=False):
+            if isinstance(inner, norm):
+                inner.trainable = False
         if layer.weights:
             (learns if layer.trainable_weights else stays).append(layer.name)
     return tuple(learns), tuple(stays)
@@ -172,14 +177,19 @@ def _fixed(suffix: Any, learns: Sequence[str]) -> frozenset[str]:
     )
 
 
-def _groups(suffix: Any, learns: Sequence[str]) -> dict[str, int]:
-    """How many blocks lie between each layer and the output."""
+def _groups(suffix: Any, learns: Sequence[str]) -> dict[int, int]:
+    """How many blocks lie between each weight that learns, by its id, and the output."""
     ends = [end.layers_after for end in block_ends(suffix)]
-    names = [layer.name for layer in suffix.layers]
-    return {name: sum(len(names) - names.index(name) > after for after in ends) for name in learns}
+    total = len(suffix.layers)
+    return {
+        id(weight): sum(total - number > after for after in ends)
+        for number, layer in enumerate(suffix.layers)
+        if layer.name in learns
+        for weight in layer.trainable_weights
+    }
 
 
-def _compile(model: Any, tuning: Tuning, groups: dict[str, int]) -> list[tuple[Any, float]]:
+def _compile(model: Any, tuning: Tuning, groups: dict[int, int]) -> list[tuple[Any, float]]:
     """Compile the model; gives its optimisers, each with its factor on the learning rate."""
     keras = load_keras()
     if tuning.layer_decay == 1 or not groups or max(groups.values()) == 0:
@@ -189,7 +199,7 @@ def _compile(model: Any, tuning: Tuning, groups: dict[str, int]) -> list[tuple[A
         by_depth = {depth: _optimizer(tuning) for depth in range(max(groups.values()) + 1)}
 
         def choose(variable: Any) -> Any:
-            return by_depth[groups.get(variable.path.split("/")[0], 0)]
+            return by_depth[groups.get(id(variable), 0)]
 
         optimizer = keras.optimizers.MultiOptimizer(choose)
         parts = [(one, tuning.layer_decay**depth) for depth, one in by_depth.items()]
