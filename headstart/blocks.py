@@ -143,7 +143,7 @@ def extract(
 
     Args:
         paths: Image files, or the bytes of some.
-        network: A name of `list_backbones()`, the path of a Keras model, or a `Backbone`.
+        network: A name as `load_backbone` takes it, or a `Backbone`.
         image_size: (height, width) in pixels, one number for a square, or None for the backbone's
             own.
         layer: The layer behind which to cut, as `cut_points` names it; None for the pooled features

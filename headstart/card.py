@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 from headstart.backbones import BackboneInfo, find_backbone
-from headstart.backbones.catalogue import OWN_PREFIX
+from headstart.backbones.catalogue import HUB_PREFIX, OWN_PREFIX
 from headstart.dataset import Dataset
 from headstart.evaluation import Evaluation
 from headstart.recipe import Recipe
@@ -81,6 +81,9 @@ def _backbone_rows(recipe: Recipe, backbone: BackboneInfo | None) -> str:
         name, licence = recipe.backbone, "the user's own"
         source = "the user's own model" if backbone is None else escape(backbone.paper)
         weights = "those of the model, without its classifier"
+    elif recipe.backbone.startswith(HUB_PREFIX):
+        name, licence, weights = recipe.backbone, "that of the preset", "those of the preset"
+        source = "a preset of KerasHub" if backbone is None else escape(backbone.paper)
     else:
         info = backbone or find_backbone(recipe.backbone)
         name, licence, source = info.name, info.licence, info.paper

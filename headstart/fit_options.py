@@ -108,7 +108,7 @@ class FitOptions:
     backbone: Annotated[
         str | None,
         typer.Option(
-            help="A name of `headstart backbones`, a .keras or .h5 file, or 'auto'.",
+            help="A name of `headstart backbones`, a .keras or .h5 file, hub:PRESET, or 'auto'.",
             show_default="efficientnet_lite0",
         ),
     ] = None

@@ -29,8 +29,9 @@ class Recipe:
     """The choices of one run; `Recipe()` is the default for any data.
 
     Attributes:
-        backbone: A name of `list_backbones()`, the path of a Keras model of one's own, or `auto`:
-            of those whose weights are here the one that suits the images, as `rank` finds it.
+        backbone: A name of `list_backbones()`, the path of a Keras model of one's own, `hub:` and a
+            preset of KerasHub, or `auto`: of those whose weights are here the one that suits the
+            images, as `rank` finds it.
         weights: `imagenet`, the path of a weights file, or None for random weights.
         preprocessing: Of a model of one's own: `inside`, `tf`, `unit`, `caffe`, `torch`, or `auto`,
             which finds it out.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headstart.backbones import own_model, own_network
+from headstart.backbones import hub, hub_network, hub_preset, own_model, own_network
 from headstart.backbones.catalogue import BackboneInfo, find_backbone, list_backbones
 from headstart.backbones.own_pixels import CHOICES
 from headstart.backbones.settings import own_settings
@@ -39,10 +39,10 @@ class Backbone:
     Attributes:
         info: Which network.
         weights: The weights file, or None for random or seeded weights; the model file of an own
-            model.
-        weights_digest: SHA-256 of that file, or a word for weights that come from no file; part of
-            the key under which features are kept. Preprocessing that does not follow from the file
-            of an own model stands behind it.
+            model, the folder of a KerasHub preset.
+        weights_digest: SHA-256 of that file (of all that counts in a preset), or a word for weights
+            that come from no file; part of the key under which features are kept. Preprocessing
+            that does not follow from an own model or a preset stands behind it.
     """
 
     info: BackboneInfo
@@ -55,11 +55,13 @@ class Backbone:
         Args:
             image_size: (height, width) in pixels.
             pooling: Whether to end with global average pooling (an own model with another kind of
-                global pooling keeps its own).
+                global pooling keeps its own; a transformer of KerasHub ends with its class token,
+                its own pooling, or the average of its tokens).
 
         Returns:
             A functional model: uint8 (n, height, width, 3) RGB 0..255 -> float32 (n, features), or
-            the last feature map (n, h, w, features) without pooling. Nothing in it is trainable.
+            the last feature map (n, h, w, features) without pooling, of a transformer its tokens
+            (n, tokens, features). Nothing in it is trainable.
 
         Raises:
             HeadstartError: The images are too small for it, or the weights do not fit or cannot be
@@ -69,16 +71,24 @@ class Backbone:
         keras = load_keras()
 
         with own_settings():
-            if self.info.source == "own":
-                assert self.weights is not None
-                model = own_network.build(self.info, self.weights, image_size, pooling=pooling)
+            if self.info.source in ("own", "hub"):
+                model = self._brought(image_size, pooling=pooling)
             else:
                 model = self._network(image_size)
-            if pooling and self.info.source != "own":
-                pooled = keras.layers.GlobalAveragePooling2D(name="pool")(model.output)
-                model = keras.Model(model.input, pooled, name=model.name)
+                if pooling:
+                    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(model.output)
+                    model = keras.Model(model.input, pooled, name=model.name)
         model.trainable = False
         return model
+
+    def _brought(self, image_size: tuple[int, int], *, pooling: bool) -> Any:
+        """The network of a model file or a preset, which has a pooling of its own."""
+        assert self.weights is not None
+        info = self.info
+        if info.source == "own":
+            return own_network.build(info, self.weights, image_size, pooling=pooling)
+        preset, kind = hub_preset.read_preset(self.weights), info.preprocessing
+        return hub_network.build(preset, info.name, image_size, kind, pooling=pooling)
 
     def _network(self, image_size: tuple[int, int]) -> Any:
         from headstart.backbones import efficientnet_lite, keras_applications, tiny
@@ -101,25 +111,29 @@ def load_backbone(
 ) -> Backbone:
     """Find a backbone and its weights.
 
-    Loads no framework, unless there is something to download, or a model of the user's own that was
-    never seen before.
+    Loads no framework, unless there is something to download, or a model of the user's own or a
+    preset that was never seen before.
 
     Args:
-        name: A name of `list_backbones()` (case, dashes and underscores do not matter), or the path
-            of a trained Keras model (.keras, .h5, .hdf5), which is used without its classifier.
+        name: A name of `list_backbones()` (case, dashes and underscores do not matter), the path of
+            a trained Keras model (.keras, .h5, .hdf5), which is used without its classifier, or
+            `hub:` with the name or the folder of a KerasHub preset.
         weights: `imagenet`, the path of a weights file, or None for random weights (the same each
-            time). A trained model brings its own.
+            time). A trained model or a preset brings its own.
         download: Whether weights that are not here may be fetched.
         preprocessing: For a trained model, what it wants of pixels: `inside` (0 to 255), `tf` (-1
             to 1), `unit` (0 to 1), `caffe` or `torch` (as `keras.applications` does), or `auto`: by
-            its first layers.
+            its first layers. For a preset without image converter likewise.
 
     Raises:
         HeadstartError: An unknown name, weights that cannot be had, or a model that cannot be used,
             with what to do.
+        MissingExtra: A preset is asked for, and KerasHub is not installed.
     """
     name = os.fspath(name)
     _check_preprocessing(name, preprocessing)
+    if hub.is_hub(name):
+        return _preset(name, weights, preprocessing, download=download)
     if own_model.is_model_file(name):
         return _own(name, weights, preprocessing)
     info = find_backbone(name)
@@ -148,7 +162,7 @@ def _check_preprocessing(name: str, preprocessing: str) -> None:
         raise HeadstartError(
             f"The preprocessing cannot be {preprocessing!r}. Expected one of: {', '.join(CHOICES)}."
         )
-    if preprocessing != "auto" and not own_model.is_model_file(name):
+    if preprocessing != "auto" and not (own_model.is_model_file(name) or hub.is_hub(name)):
         raise HeadstartError(
             f"The preprocessing of {name} cannot be '{preprocessing}'. Expected 'auto': it belongs "
             "to its weights. Leave it out; it is for a model file of your own."
@@ -164,6 +178,17 @@ def _own(name: str, weights: str | os.PathLike[str] | None, preprocessing: str) 
     path = Path(name).expanduser()
     info, digest = own_model.describe(path, preprocessing)
     return Backbone(info, path, digest)
+
+
+def _preset(
+    name: str, weights: str | os.PathLike[str] | None, preprocessing: str, *, download: bool
+) -> Backbone:
+    if weights != "imagenet":
+        raise HeadstartError(
+            f"The preset '{name}' cannot take other weights ({weights}). Expected 'imagenet', the "
+            "default: a preset brings its own. Leave the weights out."
+        )
+    return Backbone(*hub.describe(name, preprocessing, download=download))
 
 
 def _check_size(info: BackboneInfo, image_size: tuple[int, int]) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from headstart.errors import HeadstartError
 
 OWN_PREFIX = "own_"  # begins the names of models of the user's own, and no other
+HUB_PREFIX = "hub_"  # and those of presets of KerasHub
 _KERAS = Path(__file__).with_name("keras_applications.csv")
 
 
@@ -38,11 +39,12 @@ class BackboneInfo:
         licence: Of the weights.
         paper: Where it comes from.
         source: `package` (comes with the install), `keras` (downloaded on first use), `seeded`
-            (made here) or `own` (a model file of the user's own).
+            (made here), `own` (a model file of the user's own) or `hub` (a preset of KerasHub).
         preprocessing: What its weights want of pixels 0..255: `lite` ((x - 127) / 128), `tf` (-1 to
             1), `unit` (0 to 1), `caffe` (BGR, mean subtracted), `torch` (mean and deviation), or
             `inside` (0..255: the network begins with its own).
-        file: Name of the weights file, or of the model file.
+        any_size: Whether it surely takes other image sizes than its own.
+        file: Name of the weights file, of the model file, or of the preset's folder.
         digest: Its SHA-256 or MD5, hexadecimal; "" where the publisher gives none.
         origin: Path of that file below the publisher's address.
         application: The function's name in `keras.applications`.
@@ -59,6 +61,7 @@ class BackboneInfo:
     source: str
     preprocessing: str = "inside"
     least_size: int = 32
+    any_size: bool = True
     file: str = ""
     digest: str = ""
     origin: str = ""
@@ -169,6 +172,12 @@ def find_backbone(name: str) -> BackboneInfo:
         raise HeadstartError(
             f"'{name}' is a model of the user's own. Expected the path of its file, such as "
             f"{name.removeprefix(OWN_PREFIX) or 'model'}.keras. Give the path."
+        )
+    if name.startswith(HUB_PREFIX):
+        raise HeadstartError(
+            f"'{name}' is a preset of KerasHub. Expected hub: and its name or folder, such as "
+            f"hub:{name.removeprefix(HUB_PREFIX) or 'resnet_50_imagenet'} or hub:DIR/FOLDER. Give "
+            "that."
         )
     near = difflib.get_close_matches(_plain(name), by_plain_name, n=3, cutoff=0.5)
     likely = [by_plain_name[plain].name for plain in near]

@@ -87,6 +87,7 @@ def describe(path: Path, preprocessing: str) -> tuple[BackboneInfo, str]:
         source="own",
         preprocessing=kind,
         least_size=1,
+        any_size=False,
         file=path.name,
     )
     return info, digest if kind == facts.preprocessing else f"{digest}-{kind}"

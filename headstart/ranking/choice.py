@@ -12,6 +12,7 @@ import numpy as np
 
 from headstart import progress
 from headstart.backbones import list_backbones, weights_here
+from headstart.backbones.hub import is_hub
 from headstart.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.images import RESIZE_MODES
@@ -155,12 +156,22 @@ def find_candidates(
     for size in pixels:
         for name in dict.fromkeys(names):
             asked = replace(recipe, backbone=name, image_size=size)
-            if size >= least.get(name, 0):
-                found.append(choose_prefix(asked, device))
-            elif sizes:
-                progress.remark(
-                    STAGE, f"{name} takes no less than {least[name]} pixels: not {size}"
-                )
+            if size < least.get(name, 0):
+                why = f"{name} takes no less than {least[name]} pixels: not {size}"
+            else:
+                candidate = choose_prefix(asked, device)
+                if not (why := _of_one_size(candidate[0], size)):
+                    found.append(candidate)
+            if why and sizes:
+                progress.remark(STAGE, why)
+    if not sizes:
+        every = [
+            choose_prefix(replace(recipe, backbone=one, image_size=None), device)
+            for one in dict.fromkeys(names)
+            if is_hub(one)
+        ]
+        done = {one.identity for one, _ in found}
+        found += [one for one in every if one[0].identity not in done and _of_one_size(one[0], 0)]
     if not found:
         raise HeadstartError(
             f"None of {', '.join(names)} takes images of "
@@ -168,6 +179,14 @@ def find_candidates(
             "Give larger --sizes."
         )
     return found
+
+
+def _of_one_size(prefix: Prefix, size: int) -> str:
+    """Why a preset cannot take that size; "" where it can."""
+    info = None if prefix.backbone is None else prefix.backbone.info
+    if info is None or info.source != "hub" or info.any_size or size == info.image_size:
+        return ""
+    return f"{info.name} takes {info.image_size} pixels: not {size}"
 
 
 def new_race(prepared: Prepared, choices: Choices, ready: Prefix | None = None) -> Race:

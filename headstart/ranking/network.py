@@ -184,7 +184,7 @@ def _square(recipe: Recipe) -> list[int] | None:
 
 def sizes_of(info: BackboneInfo) -> list[int]:
     """The image sizes that are tried of one backbone; none where only its own is sure to work."""
-    if info.source == "own":
+    if not info.any_size:
         return []
     sizes = [round(info.image_size * scale) for scale in _SCALES]
     most = max(_LARGEST, info.image_size)
