@@ -16,6 +16,7 @@ from headstart.errors import DatasetError, HeadstartError, MissingExtra
 
 if TYPE_CHECKING:
     from headstart.backbones import list_backbones, load_backbone
+    from headstart.backbones.fetch import Fetched, fetch_backbone
     from headstart.blocks import extract, freeze, unfreeze
     from headstart.bundle import load
     from headstart.classifier import Classifier
@@ -38,6 +39,7 @@ __all__ = [
     "DatasetError",
     "Description",
     "Evaluation",
+    "Fetched",
     "HeadstartError",
     "ImageClassifier",
     "MissingExtra",
@@ -52,6 +54,7 @@ __all__ = [
     "cut_points",
     "describe",
     "extract",
+    "fetch_backbone",
     "fit",
     "freeze",
     "list_backbones",
@@ -69,6 +72,7 @@ _MODULES = {
     "Dataset": "headstart.dataset",
     "Description": "headstart.description",
     "Evaluation": "headstart.evaluation",
+    "Fetched": "headstart.backbones.fetch",
     "ImageClassifier": "headstart.estimator",
     "Ranked": "headstart.ranking",
     "Ranking": "headstart.ranking",
@@ -80,6 +84,7 @@ _MODULES = {
     "cut_points": "headstart.cut",
     "describe": "headstart.description",
     "extract": "headstart.blocks",
+    "fetch_backbone": "headstart.backbones.fetch",
     "fit": "headstart.training",
     "freeze": "headstart.blocks",
     "list_backbones": "headstart.backbones",

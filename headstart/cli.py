@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart import console
+from headstart import backbones_command, console
 from headstart.errors import HeadstartError
 from headstart.fit_options import FitOptions
 from headstart.options import with_options
@@ -209,17 +209,7 @@ def describe(
         print(found.text(layers=layers))
 
 
-@app.command()
-def backbones(json: Json = False) -> None:
-    """List the pre-trained networks, and which have weights here."""
-    from headstart.backbones import list_backbones, weights_here
-    from headstart.summary import backbone_rows, table
-
-    found = [(info, weights_here(info)) for info in list_backbones()]
-    if json:
-        console.print_json({"backbones": backbone_rows(found)})
-    else:
-        print(table(backbone_rows(found)))
+app.add_typer(backbones_command.app, name="backbones")
 
 
 @app.command()

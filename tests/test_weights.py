@@ -8,34 +8,22 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.error import HTTPError
 
 import numpy as np
 import pytest
+from publisher import FREE, Publisher, serving, weights_file
 
 from headstart import progress
 from headstart.backbones import BackboneInfo, find_backbone, load_backbone, weights_here
 from headstart.backbones.weights import file_digest, find_weights, imagenet_weights
 from headstart.errors import HeadstartError
 
-FREE = find_backbone("mobilenet")  # its publisher gives no checksum
 CHECKED = find_backbone("mobilenet_v3_small")
 LOGIN = b"<!DOCTYPE html><title>Log in to the network</title>"
-
-
-@dataclass
-class Publisher:
-    """What the server answers with, by path, and what it was asked for."""
-
-    url: str
-    content: dict[str, Any] = field(default_factory=dict)  # bytes, or with how many it lacks
-    asked: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -47,44 +35,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
-    class Handler(BaseHTTPRequestHandler):
-        state: ClassVar[Publisher]
-
-        def do_GET(self) -> None:
-            self.state.asked.append(self.path)
-            content, lacks = self.state.content.get(self.path), 0
-            if isinstance(content, tuple):
-                content, lacks = content
-            self.send_response(404 if content is None else 200)
-            self.send_header("Content-Length", str(len(content or b"") + lacks))
-            self.end_headers()
-            self.wfile.write(content or b"")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Handler.state = Publisher(f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("HEADSTART_WEIGHTS_URL", Handler.state.url + "/")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-    yield Handler.state
-    server.shutdown()
-    server.server_close()
+    with serving(monkeypatch) as state:
+        yield state
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A weights file in the publisher's layout, of a network with random weights."""
-    import h5py  # type: ignore[import-untyped]
-    from keras.src.legacy.saving import legacy_h5_format
-
-    path = tmp_path_factory.mktemp("published") / FREE.file
-    with h5py.File(path, "w") as file:
-        model = load_backbone(FREE.name, weights=None).build((32, 32))
-        model.set_weights([weight + 1 for weight in model.get_weights()])
-        legacy_h5_format.save_weights_to_hdf5_group(file, model)
-    return path.read_bytes()
+    return weights_file(tmp_path_factory.mktemp("published"))
 
 
 def test_download(home: Path, publisher: Publisher, published: bytes) -> None:
