@@ -104,6 +104,12 @@ def test_another_size(name: str, size: tuple[int, int]) -> None:
     np.testing.assert_allclose(features, own_features(name, resized, images), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(16, 64), (64, 16)])
+def test_as_many_patches_in_other_rows(size: tuple[int, int]) -> None:
+    with pytest.raises(HeadstartError, match="where its patches lie was learned for one size"):
+        presets.written("ViT").loaded.build(size)
+
+
 @pytest.mark.parametrize("name", ["ViT", "SigLIP"])
 def test_a_size_that_it_cannot_take(name: str) -> None:
     with pytest.raises(HeadstartError) as caught:
