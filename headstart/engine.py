@@ -10,6 +10,7 @@ thread or in several. A part of a network that begins in its middle runs the sam
 
 from __future__ import annotations
 
+import functools
 import glob
 import importlib
 import importlib.util
@@ -131,7 +132,21 @@ def _processor_has_bfloat16() -> bool:
         except OSError:
             return False
         return "avx512_bf16" in flags or "amx_bf16" in flags
-    return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _core() -> Any:
+    return _core_of(load_openvino())
+
+
+@functools.cache
+def _core_of(openvino: Any) -> Any:
+    """One for the whole process.
+
+    When the last one goes, OpenVINO unmaps a signal stack that it put in place of another one, and
+    leaves it installed: the next Ctrl-C would end the process.
+    """
+    return openvino.Core()
 
 
 def load_openvino() -> Any:
@@ -177,7 +192,7 @@ class OpenVINOEngine:
             "ENABLE_CPU_PINNING": False,  # decoding shares the processors
         }
         try:
-            self._compiled = load_openvino().Core().compile_model(str(model), "CPU", options)
+            self._compiled = _core().compile_model(str(model), "CPU", options)
         except RuntimeError as error:
             raise HeadstartError(
                 f"OpenVINO cannot load '{model}': {str(error).strip().splitlines()[-1]} "
