@@ -7,14 +7,12 @@ its content, so that from the second time on neither Keras nor KerasHub is neede
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from headstart import atomic, progress
+from headstart import progress
 from headstart.backbones.catalogue import HUB_PREFIX, BackboneInfo
 from headstart.backbones.hub_network import build, converter_of
 from headstart.backbones.hub_place import is_folder, preset_folder
@@ -23,6 +21,7 @@ from headstart.backbones.own_pixels import CHOICES, INSIDE
 from headstart.backbones.settings import own_settings
 from headstart.errors import HeadstartError
 from headstart.locations import cache_root
+from headstart.notes import noted
 
 SCHEME = "hub:"
 STAGE = "prepare backbone"
@@ -124,16 +123,12 @@ def _preprocessing(preset: Preset, given: str) -> str:
 
 def _facts(preset: Preset, name: str, kind: str) -> _Facts:
     place = cache_root() / "hub_presets" / f"{preset.digest}.json"
-    with suppress(OSError, ValueError, TypeError):
-        facts = _Facts(**json.loads(place.read_text(encoding="utf-8")))
-        if facts.format == _FORMAT:
-            return facts
-    with progress.stage(STAGE), own_settings():
-        facts = _examine(preset, name, kind)
-    with suppress(OSError):  # then it is found out again the next time
-        place.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_file(place, json.dumps(asdict(facts), indent=2))
-    return facts
+
+    def find() -> _Facts:
+        with progress.stage(STAGE), own_settings():
+            return _examine(preset, name, kind)
+
+    return noted(place, _Facts, _FORMAT, find)
 
 
 def _examine(preset: Preset, name: str, kind: str) -> _Facts:

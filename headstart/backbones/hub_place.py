@@ -12,12 +12,11 @@ import contextlib
 import difflib
 import hashlib
 import io
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from headstart import atomic, progress
+from headstart import progress
 from headstart.backbones.hub_network import load_hub, reason_of
 from headstart.backbones.hub_preset import (
     CONFIG,
@@ -30,6 +29,7 @@ from headstart.backbones.hub_preset import (
 from headstart.errors import HeadstartError
 from headstart.extras import require
 from headstart.locations import cache_root
+from headstart.notes import read_note, write_note
 
 _KAGGLE, _HUGGING_FACE = "kaggle://", "hf://"
 _NEEDED = ((CONFIG,), (WEIGHTS, SHARDS))
@@ -62,16 +62,15 @@ def preset_folder(wanted: str, *, download: bool) -> Path:
     if is_folder(wanted):
         return Path(wanted).expanduser()
     note = cache_root() / "hub_presets" / f"at-{hashlib.sha256(wanted.encode()).hexdigest()}.json"
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        folder = Path(json.loads(note.read_text(encoding="utf-8"))["folder"])
+    kept = read_note(note).get("folder")
+    if isinstance(kept, str):
+        folder = Path(kept)
         if all(any((folder / name).is_file() for name in names) for names in _NEEDED):
             return folder
     if not download:
         raise _not_here(wanted, "and nothing may be downloaded")
     folder = _fetch(wanted)
-    with contextlib.suppress(OSError):  # then it is found out again the next time
-        note.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_file(note, json.dumps({"preset": wanted, "folder": str(folder)}))
+    write_note(note, {"preset": wanted, "folder": str(folder)})
     return folder
 
 

@@ -8,13 +8,11 @@ Keras is needed to know it.
 
 from __future__ import annotations
 
-import json
 import re
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from headstart import atomic, progress
+from headstart import progress
 from headstart.backbones.catalogue import OWN_PREFIX, BackboneInfo
 from headstart.backbones.own_network import GREY_PARAMETERS, read, without_head
 from headstart.backbones.own_pixels import CHOICES, INSIDE, detect
@@ -22,6 +20,7 @@ from headstart.backbones.settings import own_settings
 from headstart.backbones.weights import file_digest
 from headstart.errors import HeadstartError
 from headstart.locations import cache_root
+from headstart.notes import noted
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 _FORMAT = 1  # raise it when the same file leads to other features
@@ -121,16 +120,12 @@ def _check_preprocessing(path: Path, kind: str, facts: _Facts) -> None:
 
 def _facts(path: Path, name: str, digest: str) -> _Facts:
     place = cache_root() / "own_models" / f"{digest}.json"
-    with suppress(OSError, ValueError, TypeError):
-        facts = _Facts(**json.loads(place.read_text(encoding="utf-8")))
-        if facts.format == _FORMAT:
-            return facts
-    with progress.stage(STAGE), own_settings():
-        facts = _examine(path, name)
-    with suppress(OSError):  # then it is found out again the next time
-        place.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_file(place, json.dumps(asdict(facts), indent=2))
-    return facts
+
+    def find() -> _Facts:
+        with progress.stage(STAGE), own_settings():
+            return _examine(path, name)
+
+    return noted(place, _Facts, _FORMAT, find)
 
 
 def _examine(path: Path, name: str) -> _Facts:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headstart import atomic, progress
+from headstart import progress
 from headstart.augment import Augmentation
 from headstart.cut import Cut
 from headstart.engine import to_half
@@ -32,6 +32,7 @@ from headstart.finetune.trial import Trials, without_views
 from headstart.heads import Head
 from headstart.heads.data import row_weights
 from headstart.locations import cache_root
+from headstart.notes import read_note, write_note
 from headstart.prefix import Prefix, tuned_prefix
 from headstart.recipe import AUTO, Recipe
 
@@ -227,8 +228,8 @@ class _Trying:
 def _chosen(task: Task, learner: Learner, problem: Problem, trying: _Trying) -> dict[str, Any]:
     """Learning rate, and whether views are used: tried once in a run, and remembered."""
     path = task.folder / "chosen.json"
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        found = json.loads(path.read_text(encoding="utf-8"))
+    with suppress(ValueError, TypeError, KeyError):
+        found = read_note(path)
         return {"learning_rate": float(found["learning_rate"]), "views": bool(found["views"])}
     tuning = task.recipe.tuning
     rate = tuning.learning_rate or usual_rate(len(problem.train.labels))
@@ -240,9 +241,7 @@ def _chosen(task: Task, learner: Learner, problem: Problem, trying: _Trying) -> 
         if task.recipe.augment == "auto":
             chosen["views"] = trials.views_help(problem, chosen["learning_rate"])
     if not task.limits.asked():
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            atomic.write_file(path, json.dumps(chosen))
+        write_note(path, chosen)
     return chosen
 
 

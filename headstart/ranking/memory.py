@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headstart import atomic
 from headstart.locations import cache_root
+from headstart.notes import read_note, write_note
 from headstart.recipe import Recipe
 
 _FORMAT = 1  # raise it when the same run would choose otherwise
@@ -29,16 +29,12 @@ class Memory:
 
     def read(self) -> dict[str, Any] | None:
         """The details of the choice, or None."""
-        with suppress(OSError, ValueError):
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-            return found if isinstance(found, dict) and "best" in found else None
-        return None
+        found = read_note(self.path)
+        return found if "best" in found else None
 
     def write(self, details: dict[str, Any]) -> None:
         """Remember a choice."""
-        with suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            atomic.write_file(self.path, json.dumps(details))
+        write_note(self.path, details)
 
     def remove(self) -> None:
         """Forget it."""
