@@ -137,11 +137,6 @@ class Recipe:
         return AUTO in (self.backbone, self.image_size, self.resize)
 
     @property
-    def plans(self) -> bool:
-        """Whether anything is left open that the time decides on."""
-        return self.chooses or self.unfreeze == AUTO
-
-    @property
     def depth(self) -> str:
         """How much of the backbone is fine-tuned, in words."""
         if self.unfreeze == 0:

@@ -86,8 +86,7 @@ def search(
         raise result
 
     monkeypatch.setattr(auto, "turns", lambda *_: depths)
-    monkeypatch.setattr(auto, "find_place", lambda *_: None)
-    monkeypatch.setattr(auto, "begin_in_time", lambda _, places: Begun(places[0][0], inputs))
+    monkeypatch.setattr(auto, "begin_in_time", lambda _, depths, __: Begun(depths[0], inputs))
     monkeypatch.setattr(auto, "keep", lambda *_: kept)
     monkeypatch.setattr(auto, "tune", play)
     return auto.find_best_depth(given or task(), None, Wanted({"train": []}, "squash", PLAIN))

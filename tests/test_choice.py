@@ -164,8 +164,6 @@ def test_the_recipe() -> None:
     assert Recipe(backbone="auto").chooses
     assert Recipe(image_size=64).chooses
     assert not Recipe(image_size=64, resize="pad").chooses
-    assert Recipe(image_size=64, resize="pad").plans
-    assert not Recipe(image_size=64, resize="pad", unfreeze=0).plans
     assert recipe_from_dict(AUTO.to_dict()) == AUTO
     with pytest.raises(HeadstartError, match="or 'auto'"):
         Recipe(image_size="largest")

@@ -245,7 +245,8 @@ def test_without_any_choice_all_is_found() -> None:
     with progress.listen(lambda event: messages.append(event.message)):
         run = fit(trained().photos, TINY)
     assert run.recipe.image_size in {(46, 46), (64, 64), (91, 91), (146, 146)}
-    assert not run.recipe.plans
+    assert not run.recipe.chooses
+    assert run.recipe.unfreeze == 0
     assert run.fine_tuning is not None
     assert run.fine_tuning["stopped"].startswith("too few validation images to judge it by: 6")
     text = run_summary(run)

@@ -39,25 +39,37 @@ def task(seconds: float) -> Task:
     return Task(rows, labels, digests, 3, network, head, "none", recipe, limits)
 
 
-def places(task: Task, *names: str) -> list[tuple[Depth, Place]]:
-    backbone = task.prefix.backbone
-    assert backbone is not None
-    model = backbone.build(task.prefix.identity.image_size)
-    wanted = Wanted(task.images, "squash", chosen_views(task.recipe))
-    found = [find_depth(model, name) for name in names]
-    return [(one, find_place(task.prefix, model, one, wanted)) for one in found]
+class Places:
+    """Depths of the network by their names; `found` are those whose place was asked for."""
+
+    def __init__(self, task: Task, *names: str) -> None:
+        backbone = task.prefix.backbone
+        assert backbone is not None
+        self.task, self.found = task, list[str]()
+        self.model = backbone.build(task.prefix.identity.image_size)
+        self.depths = [find_depth(self.model, name) for name in names]
+
+    def place_of(self, depth: Depth) -> Place:
+        self.found.append(depth.name)
+        wanted = Wanted(self.task.images, "squash", chosen_views(self.task.recipe))
+        return find_place(self.task.prefix, self.model, depth, wanted)
+
+    def begin(self) -> probe.Begun:
+        return probe.begin_in_time(self.task, self.depths, self.place_of)
 
 
 def test_the_first_where_there_is_no_end() -> None:
     given = task(math.inf)
-    begun = probe.begin_in_time(given, places(given, "block2", "block3"))
+    places = Places(given, "block2", "block3")
+    begun = places.begin()
     assert (begun.depth.name, begun.learner) == ("block2", None)
+    assert places.found == ["block2"]
 
 
 @pytest.mark.parametrize("name", ["block2", "all"])
 def test_what_fits_is_begun_with_what_was_made(name: str) -> None:
     given = task(60)
-    begun = probe.begin_in_time(given, places(given, name))
+    begun = Places(given, name).begin()
     assert begun.learner is not None
     assert begun.learner.cut is begun.place.cut
 
@@ -65,34 +77,35 @@ def test_what_fits_is_begun_with_what_was_made(name: str) -> None:
 def test_the_next_where_the_first_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     given, seconds = task(60), iter([61.0, 5.0])
     monkeypatch.setattr(probe, "_seconds", lambda *_: next(seconds))
-    begun = probe.begin_in_time(given, places(given, "block2", "block3"))
+    begun = Places(given, "block2", "block3").begin()
     assert begun.depth.name == "block3"
 
 
 def test_none_where_all_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     given = task(0.01)
     with pytest.raises(OutOfTime, match="too little is left"):
-        probe.begin_in_time(given, places(given, "block2"))
+        Places(given, "block2").begin()
     monkeypatch.setattr(probe, "STARTS", -math.inf)
     told = r"time limit: about \d+ seconds would be needed to unfreeze from block3, and 0 are left"
     with pytest.raises(OutOfTime, match=told):
-        probe.begin_in_time(given, places(given, "block2", "block3"))
+        Places(given, "block2", "block3").begin()
 
 
 def test_what_was_begun_goes_on() -> None:
     given = task(0.01)
     path = given.folder / "block3.safetensors"
-    two = places(given, "block2", "block3")
-    learner = new_learner(given, two[1][1].cut)
+    two = Places(given, "block2", "block3")
+    learner = new_learner(given, two.place_of(two.depths[1]).cut)
     record = {"epochs": 2, "learning_rate": 0.1}
     checkpoint_of(given, "block3").write(record, learner.state(), learner.weights())
     assert path.exists()
-    assert probe.begin_in_time(given, two).depth.name == "block3"
+    assert two.begin().depth.name == "block3"
 
 
 def test_more_images_take_longer() -> None:
     given = task(60)
-    ((_, place),) = places(given, "block3")
+    places = Places(given, "block3")
+    place = places.place_of(places.depths[0])
     learner = new_learner(given, place.cut)
     few = probe._seconds(given, place, learner)
     labels = {part: np.tile(one, 400) for part, one in given.labels.items()}

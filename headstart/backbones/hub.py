@@ -26,8 +26,6 @@ from headstart.notes import noted
 SCHEME = "hub:"
 STAGE = "prepare backbone"
 _FORMAT = 1  # raise it when the same preset leads to other features
-# Made for one size, but convolutions, or tokens whose positions are interpolated or rotary.
-_ANY_SIZE = ("HGNetV2Backbone", "DINOV2Backbone", "DINOV3Backbone")
 _SIDE = 224  # for a preset that does not say its size
 
 
@@ -134,14 +132,13 @@ def _facts(preset: Preset, name: str, kind: str) -> _Facts:
 def _examine(preset: Preset, name: str, kind: str) -> _Facts:
     converter = converter_of(preset)
     height, width = (converter and converter.image_size) or (_SIDE, _SIDE)
-    any_size = preset.shape == (None, None) or preset.kind in _ANY_SIZE
     height, width = preset.shape[0] or height, preset.shape[1] or width
     model = build(preset, name, (height, width), kind, pooling=True)
     return _Facts(
         kind=preset.kind,
         height=height,
         width=width,
-        any_size=any_size,
+        any_size=preset.any_size,
         features=int(model.output.shape[-1]),
         parameters=int(model.count_params()),
     )

@@ -72,7 +72,9 @@ def build(
         x = call_again(graph, pixels, _call)
     except Exception as error:  # each layer has its own way to refuse a size
         raise _wrong_size(preset, image_size, error) from error
-    if _has_fixed_places(preset, image_size, tokens=len(x.shape) == 3):
+    tokens = len(x.shape) == 3
+    if tokens and not preset.any_size and image_size != preset.shape:
+        # As many patches in other rows take the weights of their places, and mean nothing.
         raise _wrong_size(preset, image_size, ValueError(_FIXED))
     if pooling:
         norm = getattr(backbone, "vision_post_layer_norm", None)  # of MetaCLIP 2
@@ -82,16 +84,6 @@ def build(
             operation, node, _ = x._keras_history
             x = operation._inbound_nodes[node].input_tensors[0]
     return keras.Model(image, x, name=name)
-
-
-def _has_fixed_places(preset: Preset, image_size: tuple[int, int], *, tokens: bool) -> bool:
-    """Whether the places of patches are learned for images of another shape.
-
-    As many patches in other rows take the weights, and mean nothing. DINO's places are interpolated
-    or computed.
-    """
-    other = preset.shape not in ((None, None), image_size)
-    return other and tokens and not preset.kind.startswith("DINO")
 
 
 def pool(x: Any, *, class_token: bool, norm: Any = None) -> Any:

@@ -20,6 +20,8 @@ CONFIG, CONVERTER = "config.json", "image_converter.json"
 WEIGHTS, SHARDS = "model.weights.h5", "model.weights.json"
 _ADVICE = "Write it with save_to_preset of KerasHub, or fetch it with: headstart backbones fetch"
 _INNER = ("vision_encoder", "image_encoder")  # of networks that are more than a vision backbone
+# Made for one size, but convolutions, or tokens whose positions are interpolated or rotary.
+_ANY_SIZE = ("HGNetV2Backbone", "DINOV2Backbone", "DINOV3Backbone")
 _SHAPES = ("image_shape", "input_shape")
 
 
@@ -51,6 +53,11 @@ class Preset:
         """(height, width) in pixels that its network was made for; None where it takes any."""
         _, height, width = _shape_of(self.config)
         return height, width
+
+    @property
+    def any_size(self) -> bool:
+        """Whether it surely takes other image sizes than its own."""
+        return self.shape == (None, None) or self.kind in _ANY_SIZE
 
     def config_at(self, image_size: tuple[int, int]) -> dict[str, Any]:
         """The network for another image size, where it was made for one; computing in float32.

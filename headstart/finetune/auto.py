@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headstart.depth import Depth, block_ends, find_depth
-from headstart.finetune.kept import Kept, OutOfTime, Wanted, find_place, keep
+from headstart.finetune.kept import Kept, OutOfTime, Place, Wanted, find_place, keep
 from headstart.finetune.loop import MIDWAY
 from headstart.finetune.probe import begin_in_time
 from headstart.finetune.stage import Stage
@@ -58,12 +58,15 @@ def find_best_depth(task: Task, model: Any, wanted: Wanted) -> Tuned:
     tried: list[dict[str, Any]] = []
     best: _Trained | None = None
     ended = ""
+
+    def place_of(depth: Depth) -> Place:
+        return find_place(task.prefix, model, depth, wanted)
+
     for choices in turns(model, task.limits.until - time.monotonic()):
         start = time.monotonic()
-        places = [(one, find_place(task.prefix, model, one, wanted)) for one in choices]
         rival = None if best is None else best.stage.record
         try:
-            begun = begin_in_time(task, places)
+            begun = begin_in_time(task, choices, place_of)
             kept = keep(begun.place, task.limits)
             stage = tune(task, kept, begun.depth.name, begun.learner, rival)
         except OutOfTime as reason:

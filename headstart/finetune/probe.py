@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,20 +31,26 @@ class Begun:
     learner: Learner | None = None
 
 
-def begin_in_time(task: Task, places: Sequence[tuple[Depth, Place]]) -> Begun:
+def begin_in_time(task: Task, depths: Sequence[Depth], place_of: Callable[[Depth], Place]) -> Begun:
     """The first depth that there is time for, or that was begun before.
+
+    Args:
+        task: What is to be fine-tuned.
+        depths: Those to choose from, the one that is wanted most first.
+        place_of: Where the network is cut for a depth.
 
     Raises:
         OutOfTime: There is none; the text says how long the last would take.
     """
     reason = ""
-    for depth, place in places:
+    for depth in depths:
         begun = checkpoint_of(task, depth.name).read() is not None
         if begun or task.limits.until == math.inf:
-            return Begun(depth, place)
+            return Begun(depth, place_of(depth))
     if task.limits.until - time.monotonic() < STARTS:
         raise OutOfTime("time limit: too little is left to begin with another depth")
-    for depth, place in places:
+    for depth in depths:
+        place = place_of(depth)
         learner = new_learner(task, place.cut)
         needed = _seconds(task, place, learner)
         left = task.limits.until - time.monotonic()
@@ -72,9 +78,8 @@ def _seconds(task: Task, place: Place, learner: Learner) -> float:
         keep_images(place, images[:_FIRST], wanted.views, task.limits)
         start = time.monotonic()
         features = keep_images(place, images, wanted.views, task.limits)
-        image = (time.monotonic() - start) / max(1, len(images) - _FIRST)
-        images_left = wanted.records / (wanted.views.count + 1)
-        making = image * images_left
+        seconds = (time.monotonic() - start) / max(1, len(images) - _FIRST)  # of all its views
+        making = seconds * wanted.records / (wanted.views.count + 1)
         inputs = KeptInputs(features, place.prefix.shape)
     else:
         making = 0.0
