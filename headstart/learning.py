@@ -178,8 +178,10 @@ def _tuned(learned: Learned, times: Times, watch: Stopwatch) -> Learned:
 
 def _found(recipe: Recipe, tuned: Tuned) -> dict[str, Any]:
     """What fine-tuning found out; the recipe with it in gives the same again, on any machine."""
-    details, found = tuned.details, {"unfreeze": tuned.unfreeze}
-    if tuned.unfreeze == 0 or recipe.unfreeze != AUTO:
+    details, found = tuned.details, dict[str, Any](unfreeze=tuned.unfreeze)
+    if tuned.unfreeze == 0:  # the head was fitted on the images themselves
+        return found | {"augment": "none"}
+    if recipe.unfreeze != AUTO:
         return found
     tuning = replace(
         recipe.tuning, epochs=details["planned_epochs"], learning_rate=details["learning_rate"]
