@@ -26,6 +26,7 @@ from headstart.preparation import Prepared, data_warnings, prepare, read
 from headstart.ranking.network import candidates_of, choose_network
 from headstart.recipe import Recipe
 from headstart.run import Run
+from headstart.seen import fingerprint, seen_digests
 from headstart.stopwatch import Stopwatch
 
 Floats = npt.NDArray[np.float32]
@@ -146,7 +147,7 @@ def _contents(
     seen = np.concatenate([split.train, split.validation])
     data: dict[str, Any] = {
         "name": dataset.name,
-        "fingerprint": bundle.fingerprint(list(digests), names),
+        "fingerprint": fingerprint(list(digests), names),
         "images": {part: len(rows) for part, rows in learned.material.parts.items()},
         "skipped": len(dataset.problems),
     }
@@ -162,7 +163,7 @@ def _contents(
             name: float(value)
             for name, value in zip(dataset.class_names, probabilities[0], strict=True)
         },
-        seen=bundle.seen_digests([digests[index] for index in seen]),
+        seen=seen_digests([digests[index] for index in seen]),
         fine_tuning=None if learned.tuned is None else learned.tuned.details,
         choice=learned.choice,
     )
