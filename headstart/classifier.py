@@ -94,6 +94,14 @@ class Classifier:
         """(height, width) in pixels at which the network sees an image."""
         return self.prefix.identity.image_size
 
+    def choose_level(self, level: float) -> None:
+        """Let `Prediction.candidates` hold the true class as often as this: 0.8, 0.9, 0.95 or 0.99.
+
+        Raises:
+            HeadstartError: There are no sets for it.
+        """
+        self.decision = (self.decision or Decision({}, (), "")).at(level)
+
     @overload
     def predict(self, images: ImageInput) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload
@@ -111,11 +119,8 @@ class Classifier:
         Raises:
             BadImage: An image cannot be decoded; the text names it.
         """
-        answers = [
-            one
-            for one in self._finish(self._all(images, self.pixels.views))
-            if isinstance(one, Prediction)
-        ]
+        found = self._finish(self._all(images, self.pixels.views))
+        answers = [one for one in found if isinstance(one, Prediction)]
         return answers[0] if _is_one(images) else answers
 
     def predict_proba(self, images: ImageInput | Sequence[ImageInput]) -> Vectors:
@@ -201,10 +206,7 @@ class Classifier:
             )
 
     def strange(self, features: AnyFloats) -> npt.NDArray[np.bool_]:
-        """Whether images are unlike all training images, bool (n,), by their features (n, width).
-
-        None of them is where the classifier does not know its training images.
-        """
+        """Whether images are unlike all training images, bool (n,), by their features (n, width)."""
         beyond = None if self.decision is None else self.decision.unknown_beyond
         if beyond is None or self.reference is None:
             return np.zeros(len(features), bool)

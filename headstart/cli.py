@@ -34,6 +34,10 @@ Bundle = Annotated[
 Data = Annotated[
     str, typer.Argument(help="Folder, CSV or zip of labelled images.", show_default=False)
 ]
+Level = Annotated[
+    float | None,
+    typer.Option(help="How often the candidates hold the true class.", show_default="0.9"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -156,6 +160,7 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="How many classes to show for each image.")] = 1,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    level: Level = None,
 ) -> None:
     """Classify images."""
     from headstart.bundle import load
@@ -166,6 +171,8 @@ def predict(
             "Both --json and --csv were given. Expected one of them. Leave one out."
         )
     classifier = load(bundle)
+    if level is not None:
+        classifier.choose_level(level)
     files = find_files(images)
     write = write_json if json else write_csv if csv else write_text
     with console.progress_shown():
@@ -179,12 +186,12 @@ def predict(
 
 
 @app.command()
-def evaluate(bundle: Bundle, data: Data, json: Json = False) -> None:
+def evaluate(bundle: Bundle, data: Data, json: Json = False, level: Level = None) -> None:
     """Test a classifier on labelled images."""
     from headstart.retest import evaluate_bundle
 
     with console.progress_shown():
-        result = evaluate_bundle(bundle, data)
+        result = evaluate_bundle(bundle, data, level=level)
     if json:
         console.print_json(result.to_dict())
     else:

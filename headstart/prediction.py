@@ -82,17 +82,15 @@ def write_text(answers: Answers, top: int, total: int) -> int:
 
 
 def write_csv(answers: Answers, top: int, total: int) -> int:
-    """Print CSV: path, label and probability (numbered where `top` > 1), candidates, unknown, error.
+    """Print CSV: path, label and probability (numbered where `top` > 1), and three columns more.
 
-    Candidates are as in the text, `cat or fox`, and empty where the classifier has no sets; unknown
-    is `yes` or empty. Gives how many were answered.
+    `candidates` are as in the text, `cat or fox`, and empty where the classifier has no sets;
+    `unknown` is `yes` or empty; `error` says why there is no answer. Gives how many were answered.
     """
     writer = csv.writer(sys.stdout, lineterminator="\n")
     ranks = [""] if top == 1 else [f"_{rank + 1}" for rank in range(top)]
-    writer.writerow(
-        ["path", *(f"{name}{rank}" for rank in ranks for name in ("label", "probability"))]
-        + ["candidates", "unknown", "error"]
-    )
+    ranked = [f"{name}{rank}" for rank in ranks for name in ("label", "probability")]
+    writer.writerow(["path", *ranked, "candidates", "unknown", "error"])
     answered = 0
     for answer in _counted(answers, total):
         if isinstance(answer, Unreadable):

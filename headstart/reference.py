@@ -9,6 +9,7 @@ https://arxiv.org/abs/2204.06507).
 from __future__ import annotations
 
 import functools
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +18,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
+from headstart import progress
+from headstart.images import BadImage, decode, read_bytes
 from headstart.metrics import Numbers, Rows
+from headstart.workers import map_in_order
 
 FILES = ("reference.safetensors", "reference.json")
 MOST_IMAGES = 2000
 NEIGHBOURS = 5
+THUMBNAIL = 64  # pixels
 _BLOCK = 512  # images that are compared at once
+Source = Path | bytes
 AnyFloats = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 
 
@@ -131,8 +138,24 @@ def unit_length(features: AnyFloats) -> npt.NDArray[np.float32]:
 
 
 def make_reference(
-    features: AnyFloats, labels: Rows, names: Sequence[str], thumbnails: Sequence[bytes]
+    features: AnyFloats, labels: Rows, names: Sequence[str], images: Sequence[Source]
 ) -> Reference:
-    """Keep training images (m, width), one name and thumbnail for each."""
+    """Keep training images (m, width), with the name of each and a thumbnail of its middle."""
     kept = unit_length(features).astype(np.float16)
+    with progress.stage("thumbnails", len(images)) as stage:
+        thumbnails = []
+        for one in map_in_order(_thumbnail, images):
+            thumbnails.append(one)
+            stage.advance()
     return Reference(kept, labels, tuple(names), tuple(thumbnails))
+
+
+def _thumbnail(image: Source) -> bytes:
+    try:
+        data = image if isinstance(image, bytes) else read_bytes(image)
+        pixels = decode(data, (THUMBNAIL, THUMBNAIL), "crop").pixels
+    except BadImage:  # it has gone or changed since it was learned from
+        return b""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=80)
+    return file.getvalue()

@@ -58,6 +58,12 @@ class Run:
         return self.fine_tuning is not None and self.fine_tuning["stopped"] == "interrupted"
 
     @property
+    def trust(self) -> dict[str, Any]:
+        """Calibration, sets, abstaining, unknown images, learning curve; also in the metrics."""
+        found: dict[str, Any] = self.contents.metrics["trust"]
+        return found
+
+    @property
     def images(self) -> dict[str, int]:
         """The number of images in each part."""
         return {name: len(files) for name, files in self.files.items()}

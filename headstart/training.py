@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from headstart import bundle, progress
 from headstart.card import model_card
-from headstart.classifier import Classifier
 from headstart.dataset import Dataset
 from headstart.evaluation import Evaluation, evaluate
 from headstart.images import decode, read_bytes
@@ -28,8 +27,7 @@ from headstart.recipe import Recipe
 from headstart.run import Run
 from headstart.seen import fingerprint, seen_digests
 from headstart.stopwatch import Stopwatch
-
-Floats = npt.NDArray[np.float32]
+from headstart.trust import Answered, answer_part, trust_figures, with_thresholds
 
 
 def fit(
@@ -83,23 +81,16 @@ def fit(
 def _finish(
     prepared: Prepared, learned: Learned, watch: Stopwatch, out: str | os.PathLike[str] | None
 ) -> Run:
-    dataset, split, parts = prepared.dataset, prepared.split, learned.material.parts
-    classifier = learned.classifier(dataset.class_names)
+    dataset, parts = prepared.dataset, learned.material.parts
     with watch.stage("evaluate"), progress.stage("evaluate"):
-        probabilities = {part: _answers(learned, classifier, part) for part in parts}
-        train_labels = dataset.labels[split.train]
-        evaluations = {
-            part: evaluate(
-                probabilities[part],
-                dataset.labels[rows],
-                dataset.class_names,
-                train_labels=train_labels,
-            )
-            for part, rows in parts.items()
-        }
+        answered, evaluations = _evaluated(prepared, learned)
+    test = evaluations["test"]
+    with watch.stage("trust"), progress.stage("trust"):
+        classifier = with_thresholds(prepared, learned, answered)
+        trust = trust_figures(prepared, learned, classifier, answered["test"], test)
     run = Run(
         classifier=classifier,
-        evaluation=evaluations["test"],
+        evaluation=test,
         validation=evaluations["validation"],
         train=evaluations["train"],
         recipe=learned.recipe,
@@ -112,7 +103,7 @@ def _finish(
         seconds=watch.result(),
         bundle=None,
         computed=prepared.features.computed,
-        contents=_contents(prepared, learned, evaluations, probabilities["test"]),
+        contents=_contents(prepared, learned, evaluations, trust, answered["test"]),
     )
     if out is not None:
         with watch.stage("save"), progress.stage("save"):
@@ -122,12 +113,24 @@ def _finish(
     return run
 
 
-def _answers(learned: Learned, classifier: Classifier, part: str) -> Floats:
-    """Class probabilities of a part, as the classifier will give them."""
-    if learned.recipe.views == 1:
-        return classifier.head.probabilities(learned.features(part))
-    material = learned.material
-    return classifier.predict_proba([material.images[row] for row in material.parts[part]])
+def _evaluated(
+    prepared: Prepared, learned: Learned
+) -> tuple[dict[str, Answered], dict[str, Evaluation]]:
+    """The answers to each part, and how good they are."""
+    dataset = prepared.dataset
+    classifier = learned.classifier(dataset.class_names)
+    parts, train_labels = learned.material.parts, dataset.labels[prepared.split.train]
+    answered = {part: answer_part(learned, classifier, part) for part in parts}
+    evaluations = {
+        part: evaluate(
+            answered[part].probabilities,
+            dataset.labels[rows],
+            dataset.class_names,
+            train_labels=train_labels,
+        )
+        for part, rows in parts.items()
+    }
+    return answered, evaluations
 
 
 def _listed(dataset: Dataset, rows: npt.NDArray[np.int64]) -> tuple[tuple[Path, str], ...]:
@@ -138,7 +141,8 @@ def _contents(
     prepared: Prepared,
     learned: Learned,
     evaluations: dict[str, Evaluation],
-    probabilities: Floats,
+    trust: dict[str, Any],
+    test: Answered,
 ) -> bundle.Contents:
     dataset, split, digests = prepared.dataset, prepared.split, prepared.features.digests
     names = [dataset.class_names[label] for label in dataset.labels]
@@ -156,12 +160,12 @@ def _contents(
     return bundle.Contents(
         recipe=learned.recipe,
         data=data,
-        metrics={name: one.to_dict() for name, one in evaluations.items()},
+        metrics={**{name: one.to_dict() for name, one in evaluations.items()}, "trust": trust},
         card=model_card(dataset, learned.recipe, evaluations["test"], data, info),
         example=example.pixels,
         expected={
             name: float(value)
-            for name, value in zip(dataset.class_names, probabilities[0], strict=True)
+            for name, value in zip(dataset.class_names, test.probabilities[0], strict=True)
         },
         seen=seen_digests([digests[index] for index in seen]),
         fine_tuning=None if learned.tuned is None else learned.tuned.details,

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 from tiny_run import CLASSES, trained
 
-from headstart import bundle
 from headstart.bundle import check_target, load, read_about, save_bundle
 from headstart.errors import HeadstartError
 from headstart.seen import was_seen
