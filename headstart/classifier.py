@@ -206,7 +206,7 @@ class Classifier:
             )
 
     def strange(self, features: AnyFloats) -> npt.NDArray[np.bool_]:
-        """Whether images are unlike all training images, bool (n,), by their features (n, width)."""
+        """Whether images are unlike all that were trained on, (n,), by features (n, width)."""
         beyond = None if self.decision is None else self.decision.unknown_beyond
         if beyond is None or self.reference is None:
             return np.zeros(len(features), bool)

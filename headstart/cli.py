@@ -112,7 +112,12 @@ def _run(data: str, options: FitOptions, out: Path) -> Run:
     recipe = options.to_recipe()
     with console.progress_shown():
         run = train(
-            data, recipe, out=out, device=options.device.value, time_limit=options.time_limit
+            data,
+            recipe,
+            out=out,
+            device=options.device.value,
+            time_limit=options.time_limit,
+            folds=options.cross_validate,
         )
     if options.json:
         console.print_json(run.to_dict())
@@ -196,6 +201,24 @@ def evaluate(bundle: Bundle, data: Data, json: Json = False, level: Level = None
         console.print_json(result.to_dict())
     else:
         print(result.summary())
+
+
+@app.command()
+def compare(
+    bundle: Bundle,
+    other: Annotated[Path, typer.Argument(help="The bundle to compare with.", show_default=False)],
+    data: Data,
+    json: Json = False,
+) -> None:
+    """Test two classifiers on the same labelled images."""
+    from headstart.comparison import compare as test_both
+
+    with console.progress_shown():
+        found = test_both(bundle, other, data)
+    if json:
+        console.print_json(found.to_dict())
+    else:
+        print(found.summary())
 
 
 @app.command()

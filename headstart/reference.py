@@ -89,7 +89,7 @@ class Reference:
 
     def save(self, folder: Path) -> None:
         """Write `FILES` into a folder."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         ends = np.cumsum([0, *map(len, self.thumbnails)]).astype(np.int64)
         arrays: dict[str, npt.NDArray[Any]] = {
@@ -98,7 +98,7 @@ class Reference:
             "thumbnails": np.frombuffer(b"".join(self.thumbnails), np.uint8),
             "ends": ends,
         }
-        save_file(arrays, folder / FILES[0])
+        (folder / FILES[0]).write_bytes(save(arrays))
         text = json.dumps({"names": list(self.names)}, indent=2)
         (folder / FILES[1]).write_text(text, encoding="utf-8")
 

@@ -71,11 +71,13 @@ class Retest:
 class Answered:
     """How a saved classifier answers n labelled images.
 
-    `files` are their names below the data's folder; `labels` and the columns of `probabilities` are
-    in the classifier's order; `seen` says which of them it was trained on.
+    `rows` are their places in the data set and `files` their names below its folder; `labels` and
+    the columns of `probabilities` are in the classifier's order; `seen` says which of them it was
+    trained on.
     """
 
     classifier: Classifier
+    rows: npt.NDArray[np.int64]
     files: tuple[str, ...]
     labels: npt.NDArray[np.int64]
     features: npt.NDArray[np.float16]
@@ -119,6 +121,7 @@ def answer_images(path: Path, dataset: Dataset) -> Answered:
         probabilities = classifier.head.probabilities(matrix)
     return Answered(
         classifier=classifier,
+        rows=rows,
         files=tuple(_shown(dataset, row) for row in rows),
         labels=columns[dataset.labels[rows]],
         features=matrix,

@@ -47,6 +47,7 @@ def run_summary(run: Run) -> str:
         displayable(summary(run.evaluation)),
         "",
         *(displayable(line) for line in trust_lines(run.trust)),
+        *([] if run.cross_validation is None else [run.cross_validation.summary()]),
         "",
         f"{seconds['total']:.1f} seconds ({stages}); features: {computed}.",
     ]

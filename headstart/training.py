@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from headstart import bundle, progress
 from headstart.card import model_card
+from headstart.crossvalidation import CrossValidation, check_folds, cross_validate_prepared
 from headstart.dataset import Dataset
 from headstart.evaluation import Evaluation, evaluate
 from headstart.images import decode, read_bytes
@@ -37,6 +38,7 @@ def fit(
     out: str | os.PathLike[str] | None = None,
     device: str = "auto",
     time_limit: float | None = None,
+    folds: int | None = None,
 ) -> Run:
     """Train a classifier from labelled images.
 
@@ -50,6 +52,8 @@ def fit(
             Images not reached are left out, and listed; fine-tuning stops. Running again goes on
             from there. Without it, what is left open is planned for 60 seconds and 3 for every 100
             images, and nothing is left out.
+        folds: Cross-validate the head on the frozen features of all images as well, in so many
+            folds: for small sets, whose test part is too small to tell much.
 
     Raises:
         DatasetError: The data cannot be used.
@@ -59,6 +63,8 @@ def fit(
     recipe = recipe or Recipe()
     watch = Stopwatch()
     times_of(time_limit, watch.start)  # a wrong limit is told before any work
+    if folds is not None:
+        check_folds(folds)
     if out is not None:
         bundle.check_target(Path(out))
     candidates, memory = candidates_of(recipe, device), None
@@ -72,14 +78,23 @@ def fit(
         ((prefix, recipe),) = candidates
         prepared, choice = prepare(dataset, recipe, prefix, times.deadline, watch), None
     learned = learn(prepared.material, prefix, recipe, times, watch)
-    run = _finish(prepared, replace(learned, choice=choice), watch, out)
+    validated = None
+    if folds is not None:
+        with watch.stage("cross-validate"):
+            validated = cross_validate_prepared(prepared, learned.recipe, folds)
+    run = _finish(prepared, replace(learned, choice=choice), watch, validated)
+    if out is not None:
+        with watch.stage("save"), progress.stage("save"):
+            path = run.save(out)
+        run = replace(run, bundle=path, seconds=watch.result())
+    learned.remove_checkpoints()
     if memory is not None and not run.interrupted:
         memory.remove()
     return run
 
 
 def _finish(
-    prepared: Prepared, learned: Learned, watch: Stopwatch, out: str | os.PathLike[str] | None
+    prepared: Prepared, learned: Learned, watch: Stopwatch, validated: CrossValidation | None
 ) -> Run:
     dataset, parts = prepared.dataset, learned.material.parts
     with watch.stage("evaluate"), progress.stage("evaluate"):
@@ -88,7 +103,10 @@ def _finish(
     with watch.stage("trust"), progress.stage("trust"):
         classifier = with_thresholds(prepared, learned, answered)
         trust = trust_figures(prepared, learned, classifier, answered["test"], test)
-    run = Run(
+    contents = _contents(prepared, learned, evaluations, trust, answered["test"])
+    if validated is not None:
+        contents.metrics["cross_validation"] = validated.to_dict()
+    return Run(
         classifier=classifier,
         evaluation=test,
         validation=evaluations["validation"],
@@ -103,14 +121,9 @@ def _finish(
         seconds=watch.result(),
         bundle=None,
         computed=prepared.features.computed,
-        contents=_contents(prepared, learned, evaluations, trust, answered["test"]),
+        contents=contents,
+        cross_validation=validated,
     )
-    if out is not None:
-        with watch.stage("save"), progress.stage("save"):
-            path = run.save(out)
-        run = replace(run, bundle=path, seconds=watch.result())
-    learned.remove_checkpoints()
-    return run
 
 
 def _evaluated(
