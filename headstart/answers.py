@@ -39,7 +39,7 @@ class Prediction:
         """The label and its probability, and what speaks against relying on it."""
         doubts = self.doubts()
         text = f"{self.label} ({self.probability:.1%})"
-        return f"{text}, {'; '.join(doubts)}" if doubts else text
+        return "; ".join([text, *doubts])
 
     def doubts(self, most: int | None = None) -> list[str]:
         """What speaks against relying on the label, in words: `cat or fox`, `none of these`.
