@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from headstart.metrics import Probabilities, Rows
+from headstart.metrics import Numbers, Rows
 
 
 def draw_answers(
     count: int, temperature: float = 1.0, classes: int = 4, seed: int = 0
-) -> tuple[Probabilities, Rows]:
+) -> tuple[Numbers, Rows]:
     """Probabilities (count, classes) and true labels drawn from them.
 
     Logits are then multiplied by the temperature, so that dividing by it makes them true again.

@@ -12,9 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from headstart.errors import HeadstartError
-from headstart.heads import HeadFit, TrainingData, fit_head
+from headstart.heads import HeadFit, TrainingData, fit_head, logistic
 from headstart.heads import linear as module
-from headstart.heads import logistic
 from headstart.heads.data import measure_scaling, row_weights
 from headstart.heads.folds import assign_folds
 from headstart.heads.head import Floats, row_blocks
