@@ -47,8 +47,10 @@ class Prediction:
         Args:
             most: How many candidates are named.
         """
-        sure = self.candidates is None or self.candidates == (self.label,)
-        said = [] if sure else [in_words(self.candidates or (), most)]
+        said: list[str] = []
+        if self.candidates is not None and self.candidates != (self.label,):
+            rather = len(self.candidates) == 1  # by its own threshold another class is likelier
+            said = [f"{'rather ' if rather else ''}{in_words(self.candidates, most)}"]
         return [*said, UNLIKE_ALL] if self.unknown else said
 
 

@@ -130,8 +130,8 @@ def test_summary(evaluation: Evaluation) -> None:
     assert summary(evaluation).splitlines() == [
         "Test accuracy 0.700 (95% interval 0.481 to 0.855): 14 of 20 images right.",
         "Always answering 'bees' would give 0.550.",
-        "Balanced accuracy 0.492 (0.382 to 0.862), macro F1 0.478 (0.359 to 0.824),",
-        "log loss 0.847 (0.431 to 1.262), calibration error 0.100 (0.000 to 0.299).",
+        "Balanced accuracy 0.492 (0.361 to 0.893), macro F1 0.478 (0.337 to 0.890),",
+        "log loss 0.847 (0.431 to 1.263), calibration error 0.100 (0.000 to 0.300).",
         "",
         "class  images  precision  recall  (95% interval)      F1",
         "ants        8      0.667   0.750  0.409 to 0.929   0.706",

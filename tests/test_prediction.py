@@ -13,6 +13,7 @@ import pytest
 from headstart import prediction
 from headstart.answers import Prediction, Unreadable
 from headstart.errors import HeadstartError
+from headstart.scan import printable
 
 JPEG = b"\xff\xd8\xff\xe0" + b"\0" * 28
 Capture = pytest.CaptureFixture[str]
@@ -116,8 +117,9 @@ DOUBTS = [
     (("rose",), True, "unlike all training images", ["rose"]),
     ((), True, "none of these; unlike all training images", []),
     (("a", "b", "c", "d", "e"), False, "a or b or c or 2 more", ["a", "b", "c", "d", "e"]),
-    (("tulip",), False, "tulip", ["tulip"]),
+    (("tulip",), False, "rather tulip", ["tulip"]),
     (("rose",), False, "", ["rose"]),
+    (("a\nb", "\x1b[2J"), False, "a\\nb or \\x1b[2J", ["a\nb", "\x1b[2J"]),
 ]
 
 
@@ -130,7 +132,8 @@ def test_what_speaks_against_an_answer(
     assert capsys.readouterr().out == f"a.jpg: rose 0.750{f' ({said})' if said else ''}\n"
     prediction.write_csv([one], 1, 1)
     (row,) = read_csv(capsys.readouterr().out)[1:]
-    assert row[3:] == [" or ".join(listed) or "none of these", "yes" if unknown else "", ""]
+    shown = " or ".join(map(printable, listed)) or "none of these"
+    assert row[3:] == [shown, "yes" if unknown else "", ""]
     prediction.write_json([one], 1, 1)
     (entry,) = json.loads(capsys.readouterr().out)["predictions"]
     assert (entry["candidates"], entry["unknown"]) == (listed, unknown)
