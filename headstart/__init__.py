@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from headstart.evaluation import Evaluation
     from headstart.ranking import Ranked, Ranking, rank
     from headstart.recipe import Recipe, read_recipe, write_recipe
+    from headstart.reporting import Written, report
     from headstart.run import Run
     from headstart.training import fit
     from headstart.tuning import Tuning
@@ -48,6 +49,7 @@ __all__ = [
     "Recipe",
     "Run",
     "Tuning",
+    "Written",
     "__version__",
     "cut_at",
     "cut_before_last",
@@ -63,6 +65,7 @@ __all__ = [
     "rank",
     "read_dataset",
     "read_recipe",
+    "report",
     "unfreeze",
     "write_recipe",
 ]
@@ -79,6 +82,7 @@ _MODULES = {
     "Recipe": "headstart.recipe",
     "Run": "headstart.run",
     "Tuning": "headstart.tuning",
+    "Written": "headstart.reporting",
     "cut_at": "headstart.cut",
     "cut_before_last": "headstart.cut",
     "cut_points": "headstart.cut",
@@ -93,6 +97,7 @@ _MODULES = {
     "rank": "headstart.ranking",
     "read_dataset": "headstart.dataset",
     "read_recipe": "headstart.recipe",
+    "report": "headstart.reporting",
     "unfreeze": "headstart.blocks",
     "write_recipe": "headstart.recipe",
 }

@@ -11,6 +11,7 @@
     example.png       a test image, with its expected answer in example.json
     seen.bin          the first 8 bytes of the SHA-256 of each image trained on, to find leaks later
     README.md         model card
+    report.html       what it can do and how far to trust it, to look at; made of report.json
 
 The folder is written aside and renamed, and every file is checked against its checksum when it is
 loaded.
@@ -21,10 +22,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +38,11 @@ from headstart.images import Pixels
 from headstart.prefix import Prefix, PrefixIdentity, write_network
 from headstart.recipe import Recipe, write_recipe
 from headstart.suffix import WEIGHTS, Suffix
+from headstart.versions import installed_versions
 
 FORMAT = 1
 SEEN_BYTES = 8
 _HEAD = "head.safetensors"
-_PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,8 @@ class Contents:
     """What a bundle holds besides the classifier; all dictionaries are JSON values.
 
     `fine_tuning` and `choice` are what `Run` says. `example` is uint8 (height, width, 3) at the
-    classifier's image size, with its expected probabilities.
+    classifier's image size, with its expected probabilities. `report` writes more files into the
+    folder, of which bundle.json will say what it is given.
     """
 
     recipe: Recipe
@@ -63,6 +63,7 @@ class Contents:
     seen: bytes
     fine_tuning: dict[str, Any] | None = None
     choice: dict[str, Any] | None = None
+    report: Callable[[Path, Mapping[str, Any]], None] | None = None
 
 
 def is_bundle(folder: Path) -> bool:
@@ -149,20 +150,12 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
         "fine_tuning": contents.fine_tuning,
         "choice": contents.choice,
         "data": contents.data,
-        "versions": _versions(),
-        "files": {path.name: file_digest(path) for path in sorted(folder.iterdir())},
+        "versions": installed_versions(),
     }
+    if contents.report is not None:
+        contents.report(folder, about)
+    about["files"] = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
     _write_json(folder / "bundle.json", {**about, "checksum": _checksum(about)})
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart import backbones_command, console
+from headstart import backbones_command, console, report_command
 from headstart.errors import HeadstartError
 from headstart.fit_options import FitOptions
 from headstart.options import with_options
@@ -108,7 +108,12 @@ def _run(data: str, options: FitOptions, out: Path) -> Run:
     recipe = options.to_recipe()
     with console.progress_shown():
         run = train(
-            data, recipe, out=out, device=options.device.value, time_limit=options.time_limit
+            data,
+            recipe,
+            out=out,
+            device=options.device.value,
+            time_limit=options.time_limit,
+            report=options.report,
         )
     if options.json:
         console.print_json(run.to_dict())
@@ -209,6 +214,7 @@ def describe(
         print(found.text(layers=layers))
 
 
+app.command()(report_command.report)
 app.add_typer(backbones_command.app, name="backbones")
 
 

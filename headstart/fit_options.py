@@ -224,6 +224,12 @@ class FitOptions:
         Precision | None,
         typer.Option(help="What the frozen network computes in.", show_default="auto"),
     ] = None
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report/--no-report", help="Put report.html, which shows test images, in the bundle."
+        ),
+    ] = True
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 
     def to_recipe(self) -> Recipe:

@@ -25,6 +25,7 @@ from headstart.plan import times_of
 from headstart.preparation import Prepared, data_warnings, prepare, read
 from headstart.ranking.network import candidates_of, choose_network
 from headstart.recipe import Recipe
+from headstart.reporting import Tested, with_report
 from headstart.run import Run
 from headstart.stopwatch import Stopwatch
 
@@ -38,6 +39,7 @@ def fit(
     out: str | os.PathLike[str] | None = None,
     device: str = "auto",
     time_limit: float | None = None,
+    report: bool = True,
 ) -> Run:
     """Train a classifier from labelled images.
 
@@ -51,6 +53,8 @@ def fit(
             Images not reached are left out, and listed; fine-tuning stops. Running again goes on
             from there. Without it, what is left open is planned for 60 seconds and 3 for every 100
             images, and nothing is left out.
+        report: Whether the bundle gets `report.html`, which shows test images. It is made when the
+            run is saved.
 
     Raises:
         DatasetError: The data cannot be used.
@@ -73,15 +77,18 @@ def fit(
         ((prefix, recipe),) = candidates
         prepared, choice = prepare(dataset, recipe, prefix, times.deadline, watch), None
     learned = learn(prepared.material, prefix, recipe, times, watch)
-    run = _finish(prepared, replace(learned, choice=choice), watch, out)
+    learned = replace(learned, choice=choice)
+    run = _finish(prepared, learned, watch, report=report)
+    if out is not None:
+        run = _saved(run, Path(out), watch)
+    learned.remove_checkpoints()
     if memory is not None and not run.interrupted:
         memory.remove()
     return run
 
 
-def _finish(
-    prepared: Prepared, learned: Learned, watch: Stopwatch, out: str | os.PathLike[str] | None
-) -> Run:
+def _finish(prepared: Prepared, learned: Learned, watch: Stopwatch, *, report: bool) -> Run:
+    """Judge what was learned, on each part."""
     dataset, split, parts = prepared.dataset, prepared.split, learned.material.parts
     classifier = learned.classifier(dataset.class_names)
     with watch.stage("evaluate"), progress.stage("evaluate"):
@@ -113,12 +120,16 @@ def _finish(
         computed=prepared.features.computed,
         contents=_contents(prepared, learned, evaluations, probabilities["test"]),
     )
-    if out is not None:
-        with watch.stage("save"), progress.stage("save"):
-            path = run.save(out)
-        run = replace(run, bundle=path, seconds=watch.result())
-    learned.remove_checkpoints()
-    return run
+    if not report:
+        return run
+    leaks = sum(map(len, split.leaks))
+    return with_report(run, Tested(dataset.root, probabilities["test"], leaks))
+
+
+def _saved(run: Run, out: Path, watch: Stopwatch) -> Run:
+    with watch.stage("save"), progress.stage("save"):
+        path = run.save(out)
+    return replace(run, bundle=path, seconds=watch.result())
 
 
 def _answers(learned: Learned, classifier: Classifier, part: str) -> Floats:
