@@ -10,7 +10,7 @@ from headstart.reporting.html import Child, Markup, join, name, tag
 from headstart.reporting.material import Material, Values, part
 from headstart.reporting.wording import between, count, decimal, percent
 
-_MOST_ROWS = 20
+_MOST_ROWS, _MOST_EPOCHS = 20, 200
 _STATUS = {
     "complete": "to the end",
     "dropped": "dropped: others were better",
@@ -213,11 +213,12 @@ def _curves(history: Sequence[Values], best: int) -> Iterator[Markup]:
 
 
 def _over(history: Sequence[Values], figure_name: str) -> list[tuple[float, float]]:
-    return [
+    found = [
         (number, one[figure_name])
         for number, one in enumerate(history, 1)
         if one.get(figure_name) is not None
     ]
+    return found if len(found) <= _MOST_EPOCHS else found[:: -(-len(found) // _MOST_EPOCHS)]
 
 
 def _epochs(label: str, series: Sequence[Series]) -> Markup:

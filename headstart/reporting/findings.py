@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headstart.reporting.blocks import Column, Section, image, note, table, unfold
-from headstart.reporting.html import Child, Markup, is_image, join, name, tag
+from headstart.reporting.html import Child, Markup, cut, is_image, join, name, tag
 from headstart.reporting.material import Material, Values, part
 from headstart.reporting.wording import count
 
@@ -25,7 +25,7 @@ KINDS = {
     "tiny": ("Tiny", "fewer pixels than the network sees"),
 }
 MOST_OF_KIND, MOST_FILES = 6, 3
-_MOST_SKIPPED = 20
+_MOST_SKIPPED, _LONGEST = 20, 300
 
 
 def findings(material: Material) -> Section | None:
@@ -95,8 +95,8 @@ def _finding(one: Values, files: Values) -> Markup:
         tag(
             "div",
             tag("p.file", what, f" and {more:,} more" if more > 0 else None) if what else None,
-            tag("p", str(one.get("evidence") or "")),
-            tag("p.soft", str(one.get("advice") or "")),
+            tag("p", cut(str(one.get("evidence") or ""), _LONGEST)),
+            tag("p.soft", cut(str(one.get("advice") or ""), _LONGEST)),
         ),
     )
 

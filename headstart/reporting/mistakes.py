@@ -49,18 +49,15 @@ def _card(one: Values) -> Markup:
     if is_image(one.get("map")):
         told = f"The same image; where it is bright spoke for {cut(one['answer'])}"
         views.append(image(one["map"], told))
-    given = one.get("given_to_true")
-    own = f", {percent(given, 0)} for the right one" if given is not None else ""
+    sure: list[Child] = [f"{percent(one['probability'], 0)} sure"]
+    if one.get("given_to_true") is not None:
+        sure += [f"; {percent(one['given_to_true'], 0)} for ", name(one["true"])]
     return tag(
         "li",
         tag("div.views", views),
         tag("p", tag("span.soft", "is "), tag("strong", name(one["true"]))),
-        tag(
-            "p",
-            tag("span.soft", "answered "),
-            tag("strong.wrong", name(one["answer"])),
-            tag("span.soft", f" {percent(one['probability'], 0)} sure{own}"),
-        ),
+        tag("p", tag("span.soft", "answered "), tag("strong.wrong", name(one["answer"]))),
+        tag("p.soft", sure),
         tag("p.file", name(one["file"])),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +15,8 @@ from headstart.reporting.html import Markup, cut, join, tag
 from headstart.reporting.material import Material
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
-    result.trusted,
     result.examples,
+    result.trusted,
     figures.figures,
     figures.classes,
     figures.confusion,
@@ -53,8 +54,7 @@ def page(material: Material) -> str:
         tag("div.columns", _contents(sections), _main(sections, missing)),
         _footer(material),
     )
-    style = _STYLE.read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    style, digest = _style()
     meta = [
         tag("meta", having={"charset": "utf-8"}),
         _meta("http-equiv", "Content-Security-Policy", _POLICY.format(digest)),
@@ -67,6 +67,13 @@ def page(material: Material) -> str:
     ]
     document = tag("html", tag("head", meta), body, having={"lang": "en"})
     return f"<!DOCTYPE html>\n{document}\n"
+
+
+@functools.cache
+def _style() -> tuple[str, str]:
+    """The style sheet, and its SHA-256 as the policy has it."""
+    style = _STYLE.read_text(encoding="utf-8")
+    return style, base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
 def _meta(kind: str, name: str, content: str) -> Markup:

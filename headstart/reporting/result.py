@@ -201,7 +201,7 @@ def examples(material: Material) -> Section | None:
             )
         )
     more = len(material.about.get("class_names") or ()) - len(found)
-    told = "One test image of each class; half of its images are as surely named or surer."
+    told = "One test image of each class, neither of the surest nor of the least sure."
     rest = f" Of {count(more, 'more class', 'more classes')} none is shown." if more > 0 else ""
     body = join([tag("p", told, rest), tag("ul.examples", cards)])
     return Section("examples", "Images like these", "Images", body)

@@ -21,7 +21,7 @@ from headstart.reporting.html import Child, Markup, name, tag
 from headstart.reporting.material import Material, Values, part
 from headstart.reporting.wording import between, count, decimal, percent
 
-_MOST_CLASSES = 30
+_MOST_CLASSES, _LARGEST_SET = 30, 6
 _WORTHWHILE = 0.7  # of the images at least are still answered in the example of abstaining
 
 
@@ -151,12 +151,15 @@ def _example(rows: Sequence[Values], shares: list[float], test: Values) -> list[
 def _sets(found: Values) -> Markup | None:
     if not found:
         return None
-    sizes = sorted((int(size), number) for size, number in part(found, "sizes").items())
-    total = sum(number for _, number in sizes) or 1
-    named = {0: "none of these", 1: "one class"}
+    sizes: dict[int, int] = {}
+    for size, number in part(found, "sizes").items():
+        shown = min(int(size), _LARGEST_SET)
+        sizes[shown] = sizes.get(shown, 0) + number
+    total = sum(sizes.values()) or 1
+    named = {0: "none of these", 1: "one class", _LARGEST_SET: f"{_LARGEST_SET} classes or more"}
     rows = [
         (named.get(size, f"{size} classes"), f"{number:,}", bar(number / total))
-        for size, number in sizes
+        for size, number in sorted(sizes.items())
     ]
     columns = [Column("answer"), Column("images", "number"), Column("share", "strip")]
     told = (

@@ -58,10 +58,9 @@ def duration(seconds: float) -> str:
 
 
 def day(iso: str) -> str:
-    """`2026-11-26` as `26 November 2026`.
-
-    Raises:
-        ValueError: It is no date.
-    """
-    date = datetime.date.fromisoformat(iso)
+    """`2026-11-26` as `26 November 2026`; what is no date stays as it is."""
+    try:
+        date = datetime.date.fromisoformat(iso)
+    except ValueError:
+        return iso
     return f"{date.day} {_MONTHS.split()[date.month - 1]} {date.year}"
