@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from headstart.evaluation import evaluate
-from headstart.reporting.material import Material
 from headstart.recipe import Recipe
+from headstart.reporting.material import Material
 
 NAMES = ("cat", "dog", "fox")
 

@@ -213,7 +213,7 @@ def _curves(history: Sequence[Values], best: int) -> Iterator[Markup]:
 
 
 def _over(history: Sequence[Values], figure_name: str) -> list[tuple[float, float]]:
-    found = [
+    found: list[tuple[float, float]] = [
         (number, one[figure_name])
         for number, one in enumerate(history, 1)
         if one.get(figure_name) is not None
