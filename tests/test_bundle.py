@@ -21,6 +21,8 @@ from headstart.errors import HeadstartError
 FILES = {
     "README.md",
     "recipe.toml",
+    "report.html",
+    "report.json",
     "bundle.json",
     "example.json",
     "example.png",

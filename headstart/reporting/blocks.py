@@ -109,6 +109,11 @@ def code(text: str, label: str) -> Markup:
     return scrolled("pre", tag("code", lines(text)), label)
 
 
+def link(words: str, place: str) -> Markup:
+    """A link to a section of the page."""
+    return tag("a", words, having={"href": f"#{place}"})
+
+
 def image(address: str | None, alternative: str, missing: str = "not shown") -> Markup:
     """A thumbnail, or an empty place with the reason."""
     if not address:

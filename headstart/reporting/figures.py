@@ -13,7 +13,7 @@ from headstart.reporting.wording import between, count, decimal, percent
 
 LARGEST_MATRIX = 30  # classes; of more the most frequent confusions are shown
 SHOWN_CLASSES, MOST_CLASSES = 30, 300
-MOST_CONFUSIONS = 30
+MOST_CONFUSIONS, _TOLD = 30, 3
 SHADES = 9
 
 _PARTS = {"train": "images it learned from", "validation": "validation images"}
@@ -136,11 +136,20 @@ def confusion(material: Material) -> Section | None:
     matrix, names = test.get("confusion"), [one["name"] for one in test["classes"]]
     body: list[Child]
     if matrix is not None and len(names) <= LARGEST_MATRIX:
-        told = "Each row is a true class, each column an answer; the diagonal is right."
-        body = [tag("p", told), _matrix(matrix, names)]
+        told = "Each row is a true class, each column an answer; the diagonal is right. "
+        body = [tag("p", told, _most(test["confusions"])), _matrix(matrix, names)]
     else:
         body = [_frequent(test["confusions"])]
     return Section("confusion", "What is taken for what", "Confusions", join(body))
+
+
+def _most(confusions: Sequence[Sequence[Any]]) -> list[Child]:
+    """The most frequent confusions as a sentence."""
+    said: list[Child] = []
+    for true, answer, number in confusions[:_TOLD]:
+        times = "once" if number == 1 else f"{number:,} times"
+        said += ["; " if said else None, name(true), " is taken for ", name(answer), f" {times}"]
+    return ["Most often ", *said, "."] if said else []
 
 
 def _matrix(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:

@@ -24,7 +24,7 @@ from headstart.scan import display_path
 
 MOST_WORST, MOST_EXAMPLES = 12, 12
 MOST_SKIPPED = 20
-MOST_OF_FINDING, MOST_OF_KIND = 2, 6  # thumbnails
+MOST_OF_FINDING, MOST_OF_KIND = 2, 6  # files of a finding, findings of a kind
 MOST_FILES = 60
 Floats = npt.NDArray[np.float32]
 
@@ -138,7 +138,6 @@ def _files(root: Path, checkup: Values) -> dict[str, str]:
 def _named(checkup: Values) -> Iterator[str]:
     shown: dict[Any, int] = {}
     for finding in checkup.get("findings") or ():
-        for name in finding["files"][:MOST_OF_FINDING]:
-            if shown.setdefault(finding["kind"], 0) < MOST_OF_KIND:
-                shown[finding["kind"]] += 1
-                yield name
+        number = shown[finding["kind"]] = shown.get(finding["kind"], 0) + 1
+        if number <= MOST_OF_KIND:
+            yield from finding["files"][:MOST_OF_FINDING]

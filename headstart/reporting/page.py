@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headstart.reporting import choices, figures, findings, growth, mistakes, result, sureness
 from headstart.reporting import usage as use
-from headstart.reporting.blocks import Section, note
+from headstart.reporting.blocks import Section, link, note
 from headstart.reporting.html import Markup, cut, join, tag
 from headstart.reporting.material import Material
 
@@ -104,7 +104,7 @@ def _named(section: str, error: Exception) -> str:
 
 
 def _contents(sections: list[Section]) -> Markup:
-    links = [tag("li", tag("a", one.short, having={"href": f"#{one.place}"})) for one in sections]
+    links = [tag("li", link(one.short, one.place)) for one in sections]
     return tag("nav", tag("ol", links), having={"aria-label": "Contents"})
 
 

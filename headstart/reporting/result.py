@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headstart.reporting.blocks import Section, image
+from headstart.reporting.blocks import Section, image, link
 from headstart.reporting.charts import hundred
 from headstart.reporting.html import Child, Markup, cut, is_image, join, name, tag
 from headstart.reporting.material import Material, part
@@ -44,8 +44,8 @@ def opening(material: Material) -> Markup:
     right = of_hundred(test["accuracy"])
     low, high = around(test["low"], test["high"])
     told = (
-        f"A hundred dots for a hundred new images: {low} are named right for sure enough, up to "
-        f"{high} may be, {100 - high} will be wrong."
+        f"A hundred dots for a hundred new images: {low} full, named right at least; {high - low} "
+        f"pale, named right perhaps; {100 - high} hollow, named wrong."
     )
     words = tag(
         "div",
@@ -129,7 +129,10 @@ def _checks(material: Material) -> Iterator[Check]:
 def _copies(material: Material) -> Iterator[Check]:
     leaks = max(part(material.checkup, "counts").get("leak") or 0, material.extra.get("leaks") or 0)
     if leaks:
-        told = f"{count(leaks, 'image')} or copies of it are on both sides: the figure is too good."
+        told = (
+            f"{count(leaks, 'image has', 'images have')} a copy on another side of the split, so "
+        )
+        told += "the figure is better than it would be."
         yield Check(False, "Test images were learned from.", told)
     elif "leaks" in material.extra or material.checkup:
         told = "No test image is a copy of one that was learned from."
@@ -175,7 +178,7 @@ def _labels(material: Material) -> Iterator[Check]:
     counts = part(material.checkup, "counts")
     wrong = (counts.get("label") or 0) + (counts.get("two_labels") or 0)
     if wrong:
-        told = f"{count(wrong, 'finding')} of the check-up; see what is in the images."
+        told = [f"{count(wrong, 'finding')} of ", link("the check-up", "checkup"), "."]
         yield Check(False, "Labels that are probably wrong.", told)
     elif material.checkup:
         yield Check(True, "No suspicious labels.", "The check-up found none.")

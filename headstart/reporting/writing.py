@@ -97,6 +97,6 @@ def with_report(run: Run, tested: Tested) -> Run:
     def write(folder: Path, about: Mapping[str, Any]) -> None:
         extra = gather(run, tested, read_object(folder / CHECKUP))
         (folder / EXTRA).write_text(json.dumps(extra, allow_nan=False), encoding="utf-8")
-        (folder / PAGE).write_text(page(material_in(folder, about)), encoding="utf-8")
+        (folder / PAGE).write_bytes(page(material_in(folder, about)).encode("utf-8"))
 
     return replace(run, contents=replace(run.contents, report=write))
