@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,18 +104,21 @@ def bundle_place(data: str, out: Path | None) -> Path:
 
 
 def _run(data: str, options: FitOptions, out: Path) -> Run:
+    from headstart.bundle import check_target
     from headstart.training import fit as train
 
     recipe = options.to_recipe()
+    check_target(out)
     with console.progress_shown():
         run = train(
             data,
             recipe,
-            out=out,
+            out=out if options.report else None,
             device=options.device.value,
             time_limit=options.time_limit,
-            report=options.report,
         )
+        if not options.report:
+            run = replace(run, bundle=run.save(out, report=False))
     if options.json:
         console.print_json(run.to_dict())
     return run

@@ -39,7 +39,6 @@ def fit(
     out: str | os.PathLike[str] | None = None,
     device: str = "auto",
     time_limit: float | None = None,
-    report: bool = True,
 ) -> Run:
     """Train a classifier from labelled images.
 
@@ -53,8 +52,6 @@ def fit(
             Images not reached are left out, and listed; fine-tuning stops. Running again goes on
             from there. Without it, what is left open is planned for 60 seconds and 3 for every 100
             images, and nothing is left out.
-        report: Whether the bundle gets `report.html`, which shows test images. It is made when the
-            run is saved.
 
     Raises:
         DatasetError: The data cannot be used.
@@ -77,18 +74,18 @@ def fit(
         ((prefix, recipe),) = candidates
         prepared, choice = prepare(dataset, recipe, prefix, times.deadline, watch), None
     learned = learn(prepared.material, prefix, recipe, times, watch)
-    learned = replace(learned, choice=choice)
-    run = _finish(prepared, learned, watch, report=report)
+    run = _finish(prepared, replace(learned, choice=choice), watch)
     if out is not None:
-        run = _saved(run, Path(out), watch)
+        with watch.stage("save"), progress.stage("save"):
+            path = run.save(out)
+        run = replace(run, bundle=path, seconds=watch.result())
     learned.remove_checkpoints()
     if memory is not None and not run.interrupted:
         memory.remove()
     return run
 
 
-def _finish(prepared: Prepared, learned: Learned, watch: Stopwatch, *, report: bool) -> Run:
-    """Judge what was learned, on each part."""
+def _finish(prepared: Prepared, learned: Learned, watch: Stopwatch) -> Run:
     dataset, split, parts = prepared.dataset, prepared.split, learned.material.parts
     classifier = learned.classifier(dataset.class_names)
     with watch.stage("evaluate"), progress.stage("evaluate"):
@@ -120,16 +117,8 @@ def _finish(prepared: Prepared, learned: Learned, watch: Stopwatch, *, report: b
         computed=prepared.features.computed,
         contents=_contents(prepared, learned, evaluations, probabilities["test"]),
     )
-    if not report:
-        return run
     leaks = sum(map(len, split.leaks))
     return with_report(run, Tested(dataset.root, probabilities["test"], leaks))
-
-
-def _saved(run: Run, out: Path, watch: Stopwatch) -> Run:
-    with watch.stage("save"), progress.stage("save"):
-        path = run.save(out)
-    return replace(run, bundle=path, seconds=watch.result())
 
 
 def _answers(learned: Learned, classifier: Classifier, part: str) -> Floats:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from command_line import run_command
 from PIL import Image
-from tiny_run import CLASSES, RECIPE, trained
+from tiny_run import CLASSES, trained
 
 import headstart
 from headstart import bundle
@@ -25,7 +25,6 @@ from headstart.reporting.gathering import MOST_FILES, MOST_WORST, gather
 from headstart.reporting.material import material_in
 from headstart.reporting.thumbnails import address, thumbnail, thumbnails
 from headstart.run import Run
-from headstart.training import fit
 
 
 def tested(run: Run, **more: Any) -> Tested:
@@ -42,9 +41,7 @@ def extra() -> dict[str, Any]:
 
 def without_report(folder: Path) -> Path:
     """A bundle as an older headstart wrote it."""
-    contents = replace(trained().run.contents, report=None)
-    bundle.save_bundle(folder, trained().run.classifier, contents)
-    return folder
+    return trained().run.save(folder, report=False)
 
 
 def test_the_bundle_has_a_report_and_its_material() -> None:
@@ -118,11 +115,9 @@ def test_findings_get_thumbnails_but_not_all_of_them() -> None:
     assert 2 < len(files) < MOST_FILES
 
 
-def test_no_report_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HEADSTART_CACHE", str(trained().cache))
-    run = fit(trained().photos, RECIPE, out=tmp_path / "bundle", report=False)
-    assert run.contents.report is None
-    assert not list((tmp_path / "bundle").glob("report.*"))
+def test_no_report_where_none_is_wanted(tmp_path: Path) -> None:
+    path = trained().run.save(tmp_path / "bundle", report=False)
+    assert not list(path.glob("report.*"))
 
 
 def test_nothing_is_made_before_the_run_is_saved(

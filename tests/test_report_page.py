@@ -156,6 +156,7 @@ def test_what_a_page_must_have_to_be_read_aloud() -> None:
     assert tags.count("table") == tags.count("caption")
     assert all("scope" in one for one in found.named("th"))
     assert {one["href"][1:] for one in found.named("a")} <= set(places)
+    assert {one["aria-labelledby"] for one in found.named("section")} <= set(places)
 
 
 def test_every_section_is_shown() -> None:
@@ -220,6 +221,7 @@ def test_hundreds_of_classes_and_thousands_of_wrong_images_stay_small() -> None:
     text = page(replace(material, extra=extra))
     assert len(text) < 600_000
     assert "700 classes with a higher recall are left out" in text
+    assert text.count('scope="row"') < 500  # 300 of them classes
     assert text.count("Test image of") == 13  # 12 cards and one example
 
 

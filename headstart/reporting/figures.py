@@ -54,7 +54,18 @@ def figures(material: Material) -> Section | None:
     columns = [Column("figure"), Column("value", "number"), Column("95% interval", "number")]
     made = table(f"On {count(test['images'], 'test image')}", columns, rows, kind="figures")
     compared = note(f"For comparison, accuracy on {' and on '.join(others)}.") if others else None
-    return Section("figures", "The figures", "Figures", join([made, compared]))
+    body = join([made, compared, _cross_validated(part(material.metrics, "cross_validation"))])
+    return Section("figures", "The figures", "Figures", body)
+
+
+def _cross_validated(found: Values) -> Markup | None:
+    if not found:
+        return None
+    return note(
+        f"Cross-validated on all {count(found['images'], 'image')}, with a {found['head']} head on "
+        f"frozen features: accuracy {percent(found['accuracy'])} "
+        f"({between(found['low'], found['high'])})."
+    )
 
 
 def _explained(title: str, told: str) -> Markup:

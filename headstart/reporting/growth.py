@@ -63,7 +63,7 @@ def _advice(found: Values) -> Child:
     every = [one for one in found.get("classes") or () if one.get("advice")]
     if not every:
         return None
-    shown = every[:_MOST_CLASSES]
+    shown = sorted(every, key=lambda one: one["recall"])[:_MOST_CLASSES]
     columns = [Column("class"), Column("found", "number"), Column("advice")]
     rows = [(name(one["name"]), percent(one["recall"]), str(one["advice"])) for one in shown]
     left = len(every) - len(shown)

@@ -42,27 +42,16 @@ def sureness(material: Material) -> Section | None:
 
 def _calibration(found: Values) -> Markup | None:
     before, after = part(found, "before"), part(found, "after")
-    if not before or not after:
+    if not after:
         return None
     x = Axis("stated probability", 0, 1, percent=True)
     y = Axis("named right", 0, 1, percent=True)
-    series = [
-        Series("before", "second", _bins(before)),
-        Series("after", "first", _bins(after)),
-    ]
+    series = [Series("before", "second", _bins(before))] if before else []
+    series.append(Series("after" if before else "measured", "first", _bins(after)))
     diagonal = segment((across(x, 0), down(y, 0)), (across(x, 1), down(y, 1)), "ideal")
-    errors = before["calibration_error"], after["calibration_error"]
-    told = (
-        f"Reliability: how often an answer is right, by the probability that is stated. "
-        f"On average stated and true differ by {percent(errors[0])} before and {percent(errors[1])}"
-        " after the probabilities were set right."
-    )
-    columns = [
-        Column("stated", "number"),
-        Column("images", "number"),
-        Column("mean stated", "number"),
-        Column("right", "number"),
-    ]
+    told = "Reliability: how often an answer is right, by the probability that is stated. "
+    told += _calibrated(found, before, after)
+    columns = [Column(one, "number") for one in ("stated", "images", "mean stated", "right")]
     rows = [
         (between(one["low"], one["high"]), f"{one['images']:,}", *map(percent, _rates(one)))
         for one in after["bins"]
@@ -71,14 +60,22 @@ def _calibration(found: Values) -> Markup | None:
     return figure(
         "When it says 90%, is it right 90% of the time?",
         [line_chart(x, y, series, told, diagonal), legend(series)],
-        tag(
-            "p",
-            f"On the broken line it would be. Stated and true differed by {percent(errors[0])} on "
-            "average. A temperature found on validation images "
-            f"({decimal(found.get('temperature'), 2)}) sets the probabilities right: on the test "
-            f"images they now differ by {percent(errors[1])}. No answer changes by that.",
-        ),
-        unfold("Numbers: after", table("Stated and true, after", columns, rows)),
+        tag("p", "On the broken line it would be. ", _calibrated(found, before, after)),
+        unfold("Numbers: reliability", table("Stated and true", columns, rows)),
+    )
+
+
+def _calibrated(found: Values, before: Values, after: Values) -> str:
+    """What the temperature did, on the test images."""
+    error = f"{percent(after['calibration_error'])} on average"
+    if after.get("by_chance") is not None:
+        error += f", and by chance alone they would by about {percent(after['by_chance'])}"
+    if not before:
+        return f"On the test images stated and true differ by {error}."
+    return (
+        f"On the test images stated and true differed by {percent(before['calibration_error'])}. "
+        f"A temperature found on other images ({decimal(found.get('temperature'), 2)}) sets the "
+        f"probabilities right: they now differ by {error}. No answer changes by that."
     )
 
 
