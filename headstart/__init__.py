@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from headstart.evaluation import Evaluation
     from headstart.ranking import Ranked, Ranking, rank
     from headstart.recipe import Recipe, read_recipe, write_recipe
-    from headstart.reporting import Written, report
+    from headstart.reporting import Report, report
     from headstart.run import Run
     from headstart.training import fit
     from headstart.tuning import Tuning
@@ -47,9 +47,9 @@ __all__ = [
     "Ranked",
     "Ranking",
     "Recipe",
+    "Report",
     "Run",
     "Tuning",
-    "Written",
     "__version__",
     "cut_at",
     "cut_before_last",
@@ -80,9 +80,9 @@ _MODULES = {
     "Ranked": "headstart.ranking",
     "Ranking": "headstart.ranking",
     "Recipe": "headstart.recipe",
+    "Report": "headstart.reporting",
     "Run": "headstart.run",
     "Tuning": "headstart.tuning",
-    "Written": "headstart.reporting",
     "cut_at": "headstart.cut",
     "cut_before_last": "headstart.cut",
     "cut_points": "headstart.cut",

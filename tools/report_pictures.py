@@ -53,10 +53,8 @@ def main() -> None:
         desktop = shot(running, page, DESKTOP, "light", "header")
         phone = beside([shot(running, page, PHONE, scheme, part) for part, scheme in SHOWN])
     for name, image in (("desktop", desktop), ("phone", phone)):
-        image = image.resize(
-            (image.width * 3 // 4, image.height * 3 // 4), Image.Resampling.LANCZOS
-        )
-        image.save(folder / f"report_{name}.webp", quality=_QUALITY, method=6)
+        smaller = image.resize((image.width * 3 // 4, image.height * 3 // 4))
+        smaller.save(folder / f"report_{name}.webp", quality=_QUALITY, method=6)
 
 
 if __name__ == "__main__":

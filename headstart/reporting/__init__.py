@@ -4,6 +4,6 @@
 """
 
 from headstart.reporting.gathering import Tested
-from headstart.reporting.writing import Written, report, with_report
+from headstart.reporting.writing import Report, report, with_report
 
-__all__ = ["Tested", "Written", "report", "with_report"]
+__all__ = ["Report", "Tested", "report", "with_report"]

@@ -26,7 +26,7 @@ from headstart.run import Run
 
 
 @dataclass(frozen=True)
-class Written:
+class Report:
     """A report that was written: where, how large, and from what of the bundle."""
 
     path: Path
@@ -44,7 +44,7 @@ class Written:
         return {"report": place, "bytes": self.bytes, "parts": list(self.parts)}
 
 
-def report(bundle: str | os.PathLike[str], *, out: str | os.PathLike[str] | None = None) -> Written:
+def report(bundle: str | os.PathLike[str], *, out: str | os.PathLike[str] | None = None) -> Report:
     """Write the report of a bundle again, as this version of headstart shows it.
 
     A bundle of an older headstart, or saved without a report, gives the figures, without images.
@@ -70,7 +70,7 @@ def report(bundle: str | os.PathLike[str], *, out: str | os.PathLike[str] | None
             f"The report '{target}' cannot be written: {error.strerror or error}. Expected a file "
             "in a folder that is there and can be written. Choose another place with --out."
         ) from error
-    return Written(target, len(content), _parts(material))
+    return Report(target, len(content), _parts(material))
 
 
 def _check_target(target: Path, folder: Path) -> None:
