@@ -52,7 +52,7 @@ def _made_of(material: Material) -> Markup | None:
         ("Head", [str(about["head"]), _reason(_why_head(head))]),
         ("Class weight", str(recipe["class_weight"])),
         (
-            "Arithmetic",
+            "Precision",
             f"{network.get('precision', recipe['precision'])} on {network.get('engine', '')}",
         ),
     ]
@@ -103,9 +103,9 @@ def _networks(choice: Values) -> Markup | None:
         Column("network"),
         Column("accuracy", "number"),
         Column("interval", "strip"),
-        Column("of images", "number"),
+        Column("judged on", "number"),
         Column("images/s", "number"),
-        Column("came"),
+        Column("outcome"),
     ]
     cells = [_network(one, start, chosen=one == best) for one in shown]
     left = len(rows) - len(shown)

@@ -17,8 +17,6 @@ MOST_CONFUSIONS, _TOLD = 30, 3
 SHADES = 9
 
 _PARTS = {"train": "images it learned from", "validation": "validation images"}
-
-
 # Name, what it means, and whether it is a rate.
 _FIGURES = {
     "balanced_accuracy": (

@@ -51,17 +51,9 @@ def _checked(material: Material) -> list[Child]:
     looked = f"{count(found['images'], 'image')} in {count(found['classes'], 'class', 'classes')}"
     if not counts:
         return [tag("p.verdict", f"Nothing conspicuous in {looked}.")]
-    order = [*(kind for kind in KINDS if kind in counts), *(set(counts) - set(KINDS))]
+    order = [*(kind for kind in KINDS if kind in counts), *sorted(set(counts) - set(KINDS))]
     told = f"{looked} were looked at. Nothing was changed: each finding says what to do."
-    return [
-        tag("p", told),
-        *(
-            _kind(material, kind, counts[kind])
-            for kind in sorted(
-                order, key=lambda kind: order.index(kind) if kind in KINDS else len(order)
-            )
-        ),
-    ]
+    return [tag("p", told), *(_kind(material, kind, counts[kind]) for kind in order)]
 
 
 def _kind(material: Material, kind: str, number: int) -> Markup:

@@ -129,11 +129,9 @@ def _checks(material: Material) -> Iterator[Check]:
 def _copies(material: Material) -> Iterator[Check]:
     leaks = max(part(material.checkup, "counts").get("leak") or 0, material.extra.get("leaks") or 0)
     if leaks:
-        told = (
-            f"{count(leaks, 'image has', 'images have')} a copy on another side of the split, so "
-        )
-        told += "the figure is better than it would be."
-        yield Check(False, "Test images were learned from.", told)
+        told = f"{count(leaks, 'image has', 'images have')} a copy on another side of it, which "
+        told += "makes the figure look better than it is."
+        yield Check(False, "Copies across the split.", told)
     elif "leaks" in material.extra or material.checkup:
         told = "No test image is a copy of one that was learned from."
         yield Check(True, "No leaks.", told)
