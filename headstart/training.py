@@ -25,7 +25,7 @@ from headstart.plan import times_of
 from headstart.preparation import Prepared, data_warnings, prepare, read
 from headstart.ranking.network import candidates_of, choose_network
 from headstart.recipe import Recipe
-from headstart.reporting import Tested, with_report
+from headstart.reporting import Examined, with_report
 from headstart.run import Run
 from headstart.stopwatch import Stopwatch
 
@@ -118,7 +118,7 @@ def _finish(prepared: Prepared, learned: Learned, watch: Stopwatch) -> Run:
         contents=_contents(prepared, learned, evaluations, probabilities["test"]),
     )
     leaks = sum(map(len, split.leaks))
-    return with_report(run, Tested(dataset.root, probabilities["test"], leaks))
+    return with_report(run, Examined(dataset.root, probabilities["test"], leaks))
 
 
 def _answers(learned: Learned, classifier: Classifier, part: str) -> Floats:
