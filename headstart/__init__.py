@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from headstart.backbones.fetch import Fetched, fetch_backbone
     from headstart.blocks import extract, freeze, unfreeze
     from headstart.bundle import load
+    from headstart.checkup import CheckUp, Finding, check
     from headstart.classifier import Classifier
     from headstart.cut import cut_at, cut_before_last, cut_points
     from headstart.dataset import Dataset, read_dataset
     from headstart.description import Description, describe
     from headstart.estimator import ImageClassifier
     from headstart.evaluation import Evaluation
+    from headstart.fixes import apply_fixes
     from headstart.ranking import Ranked, Ranking, rank
     from headstart.recipe import Recipe, read_recipe, write_recipe
     from headstart.run import Run
@@ -34,12 +36,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckUp",
     "Classifier",
     "Dataset",
     "DatasetError",
     "Description",
     "Evaluation",
     "Fetched",
+    "Finding",
     "HeadstartError",
     "ImageClassifier",
     "MissingExtra",
@@ -49,6 +53,8 @@ __all__ = [
     "Run",
     "Tuning",
     "__version__",
+    "apply_fixes",
+    "check",
     "cut_at",
     "cut_before_last",
     "cut_points",
@@ -68,17 +74,21 @@ __all__ = [
 ]
 
 _MODULES = {
+    "CheckUp": "headstart.checkup",
     "Classifier": "headstart.classifier",
     "Dataset": "headstart.dataset",
     "Description": "headstart.description",
     "Evaluation": "headstart.evaluation",
     "Fetched": "headstart.backbones.fetch",
+    "Finding": "headstart.checkup",
     "ImageClassifier": "headstart.estimator",
     "Ranked": "headstart.ranking",
     "Ranking": "headstart.ranking",
     "Recipe": "headstart.recipe",
     "Run": "headstart.run",
     "Tuning": "headstart.tuning",
+    "apply_fixes": "headstart.fixes",
+    "check": "headstart.checkup",
     "cut_at": "headstart.cut",
     "cut_before_last": "headstart.cut",
     "cut_points": "headstart.cut",

@@ -4,6 +4,7 @@
                       versions, checksums of all files and of itself
     recipe.toml       every choice, for headstart fit --recipe
     metrics.json      the evaluation on each part
+    checkup.json      what was found in the images
     head.safetensors  the head's matrices
     prefix.xml, .bin  the frozen network (backbone.safetensors where OpenVINO is missing)
     suffix.xml, .bin  after fine-tuning, the part that was trained, and its weights as Keras has
@@ -28,12 +29,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from headstart import atomic
 from headstart.classifier import Classifier, PixelChoices
 from headstart.conversion import file_digest
 from headstart.errors import HeadstartError
+from headstart.fingerprints import SEEN_FILE
 from headstart.heads import head_from_arrays
 from headstart.images import Pixels
 from headstart.prefix import Prefix, PrefixIdentity, write_network
@@ -41,7 +41,6 @@ from headstart.recipe import Recipe, write_recipe
 from headstart.suffix import WEIGHTS, Suffix
 
 FORMAT = 1
-SEEN_BYTES = 8
 _HEAD = "head.safetensors"
 _PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
 
@@ -50,8 +49,8 @@ _PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
 class Contents:
     """What a bundle holds besides the classifier; all dictionaries are JSON values.
 
-    `fine_tuning` and `choice` are what `Run` says. `example` is uint8 (height, width, 3) at the
-    classifier's image size, with its expected probabilities.
+    `fine_tuning`, `choice` and `checkup` are what `Run` says. `example` is uint8 (height, width, 3)
+    at the classifier's image size, with its expected probabilities.
     """
 
     recipe: Recipe
@@ -63,6 +62,7 @@ class Contents:
     seen: bytes
     fine_tuning: dict[str, Any] | None = None
     choice: dict[str, Any] | None = None
+    checkup: dict[str, Any] | None = None
 
 
 def is_bundle(folder: Path) -> bool:
@@ -127,7 +127,9 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
     identity = write_network(classifier.prefix, folder)
     (folder / _HEAD).write_bytes(save(classifier.head.arrays()))
     _write_json(folder / "metrics.json", contents.metrics)
-    (folder / "seen.bin").write_bytes(contents.seen)
+    if contents.checkup is not None:
+        _write_json(folder / "checkup.json", contents.checkup)
+    (folder / SEEN_FILE).write_bytes(contents.seen)
     (folder / "recipe.toml").write_text(write_recipe(contents.recipe), encoding="utf-8")
     (folder / "README.md").write_text(contents.card, encoding="utf-8")
     if contents.example is not None:
@@ -275,26 +277,3 @@ def _read_suffix(folder: Path, about: Mapping[str, Any]) -> Suffix | None:
     return Suffix(
         values["layer"], shape, about["features"], weights, values["whole"], folder=folder
     )
-
-
-def seen_digests(digests: list[bytes]) -> bytes:
-    """The beginnings of the images' SHA-256, as `seen.bin` keeps them."""
-    return b"".join(sorted(digest[:SEEN_BYTES] for digest in digests))
-
-
-def was_seen(folder: Path, digests: tuple[bytes, ...]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """For each image's SHA-256, whether the bundle was trained on it; bool (n,)."""
-    try:
-        content = (folder / "seen.bin").read_bytes()
-    except OSError:
-        content = b""
-    seen = {content[start : start + SEEN_BYTES] for start in range(0, len(content), SEEN_BYTES)}
-    return np.array([digest[:SEEN_BYTES] in seen for digest in digests], dtype=bool)
-
-
-def fingerprint(digests: list[bytes], labels: list[str]) -> str:
-    """A name for a set of labelled images, whatever their order and names: SHA-256, hexadecimal."""
-    total = hashlib.sha256()
-    for digest, label in sorted(zip(digests, labels, strict=True)):
-        total.update(digest + label.encode("utf-8", "backslashreplace") + b"\0")
-    return total.hexdigest()

@@ -6,6 +6,7 @@ Heavy imports wait for their command.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headstart import backbones_command, console
+from headstart.check_options import CheckOptions
 from headstart.errors import HeadstartError
 from headstart.fit_options import FitOptions
 from headstart.options import with_options
@@ -108,11 +110,39 @@ def _run(data: str, options: FitOptions, out: Path) -> Run:
     recipe = options.to_recipe()
     with console.progress_shown():
         run = train(
-            data, recipe, out=out, device=options.device.value, time_limit=options.time_limit
+            data,
+            recipe,
+            out=out,
+            device=options.device.value,
+            time_limit=options.time_limit,
+            fixes=options.fixes,
         )
     if options.json:
         console.print_json(run.to_dict())
     return run
+
+
+@app.command()
+@with_options(CheckOptions)
+def check(data: Data, options: CheckOptions) -> None:
+    """Look for broken, copied, mislabelled and odd images."""
+    from headstart.checkup import check as look
+    from headstart.checkup.fix_list import check_place
+
+    recipe = options.to_recipe()
+    if options.fix_list is not None:
+        check_place(options.fix_list)
+    with console.progress_shown():
+        found = look(data, recipe, fixes=options.fixes, device=options.device.value)
+    if options.fix_list is not None:
+        found.write_fix_list(options.fix_list)
+    if options.json:
+        console.print_json(found.to_dict())
+    else:
+        print(console.displayable(found.summary()))
+        if options.fix_list is not None:
+            command = ["headstart", "fit", data, "--fixes", str(options.fix_list)]
+            print(f"\nEdit {options.fix_list}, then: {shlex.join(command)}")
 
 
 @app.command()

@@ -16,6 +16,7 @@ from headstart.dataset import PART_NAMES, Dataset, Problem, read_dataset
 from headstart.errors import DatasetError
 from headstart.evaluation import Evaluation, evaluate, summary
 from headstart.features import extract
+from headstart.fingerprints import was_seen
 from headstart.scan import display_path
 
 _TEST = PART_NAMES.index("test")
@@ -98,7 +99,7 @@ def evaluate_bundle(path: str | os.PathLike[str], source: str | os.PathLike[str]
         probabilities = classifier.predict_proba([dataset.paths[row] for row in rows])
     else:
         probabilities = classifier.head.probabilities(features.matrix(np.arange(len(labels))))
-    seen = bundle.was_seen(Path(path), features.digests)
+    seen = was_seen(Path(path), features.digests)
 
     def on(rows: npt.NDArray[np.bool_]) -> Evaluation:
         return evaluate(probabilities[rows], labels[rows], classifier.class_names)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.bundle import Contents, save_bundle
+from headstart.checkup import CheckUp
 from headstart.classifier import Classifier
 from headstart.dataset import Problem
 from headstart.evaluation import Evaluation
@@ -32,6 +33,7 @@ class Run:
         files: The images of each part (train, validation, test), each with its class.
         skipped: Files that were not used, with the reason; used + skipped = found.
         warnings: What the user should know about the data.
+        checkup: What was found in the images.
         seconds: `total`, and one figure a stage.
         bundle: Where it was saved, or None.
     """
@@ -47,6 +49,7 @@ class Run:
     files: dict[str, tuple[tuple[Path, str], ...]]
     skipped: tuple[Problem, ...]
     warnings: tuple[str, ...]
+    checkup: CheckUp
     seconds: dict[str, float]
     bundle: Path | None
     computed: int
@@ -87,6 +90,7 @@ class Run:
             "test": {**test, "low": self.evaluation.low, "high": self.evaluation.high},
             "skipped": [{"path": one.path, "reason": one.reason} for one in self.skipped],
             "warnings": list(self.warnings),
+            "checkup": self.checkup.to_dict(),
             "computed": self.computed,
             "seconds": self.seconds,
             "recipe": self.recipe.to_dict(),

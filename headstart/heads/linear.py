@@ -1,23 +1,16 @@
 """Multinomial logistic regression, its strength by cross-validation: features in, one matrix out.
 
-Minimises mean cross-entropy + l2 / 2 * |weights|^2 on scaled features (the bias is free) by L-BFGS.
-The weights are a fixed matrix times the unknowns, such that the curvature in the unknowns is about
-1 in every direction. It comes from Boehning's bound of the Hessian ("Multinomial logistic
-regression algorithm", 1992) for the whole training part, factorised once for all strengths and
-folds. The models of all folds are fitted side by side, as columns of one matrix: the features are
-then read once for all of them.
+The strengths are tried from a middling one on, each beginning where the last ended; `held_out` has
+the answers of the folds' models at the best one, for whoever wants to judge the labels by them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_triangular
-from scipy.optimize import minimize  # here, so that its BLAS is there when threads are limited
 
 from headstart import progress
 from headstart.heads.data import (
@@ -25,28 +18,20 @@ from headstart.heads.data import (
     HeadFit,
     HeldOut,
     Rows,
-    Scaling,
     TrainingData,
     choose_class_weight,
-    measure_scaling,
-    row_weights,
 )
 from headstart.heads.folds import assign_folds
-from headstart.heads.head import AnyFloats, Floats, Head, row_blocks, softmax
+from headstart.heads.head import Floats, Head, softmax
+from headstart.heads.logistic import EXACT, ROUGH, Basis, Problem, make_basis, make_problem, solve
 
 # The strengths that are tried, from 0.32 on. Best on trashnet, ants-bees and the textile set were
 # 0.03 to 0.3.
 STRENGTHS = (10.0, 3.2, 1.0, 0.32, 0.1, 0.032, 0.01, 0.0032, 0.001, 0.00032, 0.0001)
 DEFAULT_STRENGTH = 0.1  # where there is nothing to validate on
 _FIRST = STRENGTHS.index(0.32)
-# Added to the variance of each feature. Over 5 seeds of each of those sets, 1 was at least as
-# accurate as 0.01, 0.1, 0.3, 10 and 1000, or within 0.001 of them.
-_FLOOR = 1.0
 _FOLDS, _FOLDS_OF_MANY, _MANY = 5, 3, 1000  # from 1,000 rows on, three folds say as much
 _BUDGET = 2e9  # rows x features x classes x folds; above it fewer of the folds are looked at
-_CURVATURE_AT = 0.05  # the strength at which the unknowns have curvature 1
-_KEPT_VALUES = 8_000_000  # features held as float32; more are converted block by block each time
-_ROUGH, _EXACT = 2e-3, 2e-6  # largest derivative at the end of a search
 
 
 def fit_linear(data: TrainingData, *, seed: int, class_weight: str) -> HeadFit:
@@ -66,25 +51,58 @@ def fit_linear(data: TrainingData, *, seed: int, class_weight: str) -> HeadFit:
         HeadstartError: Features that are not finite, or an unknown class weight.
     """
     weight = choose_class_weight(class_weight, data.counts)
-    present, labels = np.unique(data.labels, return_inverse=True)
-    problem = _Problem(
-        features=data.features,
-        labels=labels.reshape(-1).astype(np.int64),
-        weights=row_weights(data.labels, data.counts, weight),
-        classes=len(present),
-        scaling=measure_scaling(data.features, _FLOOR),
-    )
-    if data.features.size <= _KEPT_VALUES:
-        problem.held.append(problem.scaling.apply(data.features))
-    basis = _make_basis(problem)
-    folds = _FOLDS_OF_MANY if len(labels) >= _MANY else _FOLDS
-    found = _search(problem, basis, assign_folds(problem.labels, data.groups, folds, seed))
-    shares = problem.shares(np.ones((len(labels), 1), bool))
-    unknowns = _solve(problem, basis, shares, found.l2, (found.start, _EXACT))
+    problem, present = make_problem(data, weight)
+    basis = make_basis(problem)
+    found = _search(problem, basis, _folds(problem, data, seed))
+    shares = problem.shares(np.ones((len(problem.labels), 1), bool))
+    unknowns = solve(problem, basis, shares, found.l2, (found.start, EXACT))
     weights, bias = basis.layer(unknowns)
     layer = _with_absent(data, present, problem.scaling.fold(weights, bias))
     details = {"class_weight": weight, **found.details()}
     return HeadFit(Head("linear", (layer,)), details, found.held_out)
+
+
+def answer_held_out(data: TrainingData, *, seed: int) -> tuple[Rows, Floats]:
+    """How each row is answered by a head that was fitted on the other folds.
+
+    Its strength is that of `fit_linear`; classes weigh alike where they differ much in size.
+
+    Args:
+        data: Features and labels.
+        seed: Draws the folds.
+
+    Returns:
+        int64 (m,), the rows; all but those whose class is in no other fold. float32
+        (m, num_classes), their probabilities.
+
+    Raises:
+        HeadstartError: Features that are not finite.
+    """
+    problem, present = make_problem(data, choose_class_weight("auto", data.counts))
+    basis, folds = make_basis(problem), _folds(problem, data, seed)
+    l2 = _search(problem, basis, folds).l2
+    answers = np.zeros((len(folds), data.num_classes), np.float32)
+    judged = np.zeros(len(folds), bool)
+    with progress.stage("held-out answers", int(folds.max()) + 1) as stage:
+        for fold in range(int(folds.max()) + 1):
+            train = folds != fold
+            held = ~train & np.isin(problem.labels, problem.labels[train])
+            if held.any():
+                shares = problem.shares(train[:, None])
+                unknowns = solve(problem, basis, shares, l2, (problem.zeros(1), ROUGH))
+                weights, bias = basis.layer(unknowns)
+                for rows, block in problem.blocks():
+                    own = np.flatnonzero(held[rows])
+                    found = softmax(block[own] @ weights + bias)
+                    answers[np.ix_(own + rows.start, present)] = found
+                judged |= held
+            stage.advance()
+    return np.flatnonzero(judged).astype(np.int64), answers[judged]
+
+
+def _folds(problem: Problem, data: TrainingData, seed: int) -> Rows:
+    folds = _FOLDS_OF_MANY if len(problem.labels) >= _MANY else _FOLDS
+    return assign_folds(problem.labels, data.groups, folds, seed)
 
 
 def _with_absent(
@@ -95,93 +113,6 @@ def _with_absent(
     bias = np.full(data.num_classes, ABSENT_BIAS, np.float32)
     weights[:, present], bias[present] = layer
     return weights, bias
-
-
-@dataclass(frozen=True, eq=False)
-class _Problem:
-    """Rows to fit: features (n, width), labels (n,) below `classes`, weights (n,).
-
-    `held` has the scaled features where they are few enough.
-    """
-
-    features: AnyFloats
-    labels: Rows
-    weights: Floats
-    classes: int
-    scaling: Scaling
-    held: list[Floats] = field(default_factory=list)
-
-    def blocks(self) -> Iterator[tuple[slice, Floats]]:
-        """The rows with their scaled features, a block at a time."""
-        for rows in row_blocks(*self.features.shape):
-            if self.held:
-                yield rows, self.held[0][rows]
-            else:
-                yield rows, self.scaling.apply(self.features[rows])
-
-    def shares(self, used: npt.NDArray[np.bool_]) -> Floats:
-        """Weight of each row in the mean loss of each model, from which use it, (n, models)."""
-        shares = self.weights[:, None] * used
-        result: Floats = (shares / shares.sum(axis=0, dtype=np.float64)).astype(np.float32)
-        return result
-
-    def zeros(self, models: int) -> Floats:
-        """Unknowns to start from, (width + 1, models x classes)."""
-        return np.zeros((self.features.shape[1] + 1, models * self.classes), np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class _Basis:
-    """From unknowns (width + 1, out) to weights and bias: weights = matrix @ unknowns[:-1]."""
-
-    matrix: Floats  # (width, width)
-    bias: float = 2.0  # its curvature is at most 1/4
-
-    def layer(self, unknowns: Floats) -> tuple[Floats, Floats]:
-        return self.matrix @ unknowns[:-1], np.float32(self.bias) * unknowns[-1]
-
-    def back(self, weights: Floats, bias: Floats) -> Floats:
-        """Derivatives by weights and bias -> derivatives by the unknowns."""
-        return np.vstack([self.matrix.T @ weights, self.bias * bias[None]])
-
-
-def _make_basis(problem: _Problem) -> _Basis:
-    width = problem.features.shape[1]
-    second = np.zeros((width, width), np.float64)
-    for rows, block in problem.blocks():
-        second += block.T @ (block * problem.weights[rows, None])
-    bound = second / (4 * len(problem.labels)) + _CURVATURE_AT * np.eye(width)
-    factor = np.linalg.cholesky(bound).astype(np.float32)
-    inverse = solve_triangular(factor, np.eye(width, dtype=np.float32), lower=True)
-    return _Basis(np.ascontiguousarray(inverse.T))
-
-
-def _solve(
-    problem: _Problem, basis: _Basis, shares: Floats, l2: float, begin: tuple[Floats, float]
-) -> Floats:
-    """Fit all models, whose losses add up; `begin` is where to start and how exact to be."""
-    start, tolerance = begin
-    shape = (-1, shares.shape[1], problem.classes)
-
-    def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        weights, bias = basis.layer(flat.astype(np.float32).reshape(start.shape))
-        value = l2 / 2 * float(np.vdot(weights, weights))
-        by_weights, by_bias = np.float32(l2) * weights, np.zeros_like(bias)
-        for rows, block in problem.blocks():
-            error = softmax((block @ weights + bias).reshape(shape))  # (m, models, classes)
-            own = np.arange(len(error)), slice(None), problem.labels[rows]
-            logs = np.log(np.maximum(error[own], 1e-30))  # (m, models)
-            value -= float(np.vdot(logs.astype(np.float64), shares[rows]))
-            error[own] -= 1
-            error *= shares[rows, :, None]
-            flat_error = error.reshape(len(error), -1)
-            by_weights += block.T @ flat_error
-            by_bias += flat_error.sum(axis=0)
-        return value, basis.back(by_weights, by_bias).astype(np.float64).ravel()
-
-    options = {"gtol": tolerance, "ftol": tolerance / 100, "maxiter": 1000, "maxfun": 2000}
-    found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
-    return np.asarray(found.x, np.float32).reshape(start.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +135,7 @@ class _Found:
         }
 
 
-def _search(problem: _Problem, basis: _Basis, folds: Rows) -> _Found:
+def _search(problem: Problem, basis: Basis, folds: Rows) -> _Found:
     """Try strengths downwards from the first while it helps, else upwards.
 
     Each begins where the last ended.
@@ -219,7 +150,7 @@ def _search(problem: _Problem, basis: _Basis, folds: Rows) -> _Found:
         for order in (STRENGTHS[_FIRST:], STRENGTHS[:_FIRST][::-1]):
             unknowns = problem.zeros(models) if not tried else best
             for l2 in order:
-                unknowns = _solve(problem, basis, judge.shares, l2, (unknowns, _ROUGH))
+                unknowns = solve(problem, basis, judge.shares, l2, (unknowns, ROUGH))
                 held = judge.answers(problem, basis.layer(unknowns))
                 tried[l2] = judge.score(problem, held)
                 stage.advance()
@@ -240,7 +171,7 @@ class _Judge:
     rows: Rows  # (m,)
     model: Rows  # (m,)
 
-    def answers(self, problem: _Problem, layer: tuple[Floats, Floats]) -> HeldOut:
+    def answers(self, problem: Problem, layer: tuple[Floats, Floats]) -> HeldOut:
         """How each row is answered by the model that has not seen it."""
         weights, bias = layer
         models = self.shares.shape[1]
@@ -254,13 +185,13 @@ class _Judge:
         losses = -np.log(np.maximum(own[self.rows, self.model], 1e-30))
         return HeldOut(self.rows, losses, right[self.rows, self.model])
 
-    def score(self, problem: _Problem, held: HeldOut) -> tuple[float, float]:
+    def score(self, problem: Problem, held: HeldOut) -> tuple[float, float]:
         """Mean log loss (weighted) and accuracy."""
         share = problem.weights[held.rows].astype(np.float64)
         return float(held.losses @ share / share.sum()), float(held.right.mean())
 
 
-def _make_judge(problem: _Problem, folds: Rows) -> _Judge | None:
+def _make_judge(problem: Problem, folds: Rows) -> _Judge | None:
     """None where there is no row whose class is also among the rows of other folds."""
     cost = problem.features.size * problem.classes
     used: list[npt.NDArray[np.bool_]] = []

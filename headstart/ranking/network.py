@@ -202,10 +202,10 @@ class _Planned:
     def recommend(self, race: Race, rows: choice.Rows) -> tuple[Prefix, str]:
         """The network from which the lowest loss is expected in the time that is left."""
         best, reason = choice.recommend(race, rows)
-        left = self.until - time.monotonic()
-        gain, losses = self._gain(left), race.losses()
+        gain, losses = self._gain(), race.losses()
         if not gain:
             return best, reason
+        left = self.until - time.monotonic()
         fits = [one for one in losses if not _is_small(one) and self._seconds(one, rows) <= left]
         if not fits:
             return best, reason
@@ -219,11 +219,11 @@ class _Planned:
             f"({other.accuracy:.3f})."
         )
 
-    def _gain(self, seconds: float) -> float:
+    def _gain(self) -> float:
         if self.recipe.unfreeze == 0:
             return 0.0
         split = self.prepared.split
-        return expected_gain(len(split.train), len(split.validation), seconds)
+        return expected_gain(len(split.train), len(split.validation))
 
     def _seconds(self, prefix: Prefix, rows: choice.Rows) -> float:
         """That fine-tuning takes."""
