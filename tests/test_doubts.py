@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from cleanlab.filter import find_label_issues
+from cleanlab.rank import get_label_quality_scores
 
 from headstart.checkup.labels import confident_classes, doubts
 
@@ -28,11 +30,8 @@ def answers(count: int, classes: int, wrong: float, seed: int) -> tuple[Floats, 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("count", "classes"), [(300, 2), (500, 5), (800, 20)])
 def test_it_agrees_with_cleanlab(count: int, classes: int, seed: int) -> None:
-    filters = pytest.importorskip("cleanlab.filter")
-    from cleanlab.rank import get_label_quality_scores
-
     values, labels, _ = answers(count, classes, 0.1, seed)
-    expected = filters.find_label_issues(
+    expected = find_label_issues(
         labels, values, filter_by="confident_learning", return_indices_ranked_by="normalized_margin"
     )
     found = doubts(values, labels)
