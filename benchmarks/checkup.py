@@ -7,7 +7,8 @@ part of them stands in the first tenth of the ranking; `flagged`: which part is 
 `precision`: which part of what is flagged was planted (the data set's own wrong labels count
 against it). Copies: the data set is divided into train and test, and of the training images
 `--copies` of each sort are put into the test folder, with a new name. `false`: which part of the
-images that are no copy, nor have one, is told as a leak. Prints one JSON object.
+images that are no copy, nor have one, is told as a copy of another; `false_beyond_own`
+leaves out the pairs that are told of the data set as it is, too. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 import headstart
+from headstart.scan import display_path
 
 Change = Callable[[Image.Image, np.random.Generator], tuple[Image.Image, int]]  # with its quality
 
@@ -103,7 +105,19 @@ def wrong_labels(dataset: headstart.Dataset, share: float, seed: int) -> dict[st
     }
 
 
-def copies(dataset: headstart.Dataset, each: int, seed: int) -> dict[str, Any]:
+def pairs_of(dataset: headstart.Dataset) -> list[set[int]]:
+    """The rows that are told as copies in the data set as it is."""
+    rows = {
+        display_path(os.path.relpath(path, dataset.root)): row
+        for row, path in enumerate(dataset.paths)
+    }
+    found = headstart.check(dataset)
+    return [{rows[file] for file in one.files} for one in found.findings if one.kind in _COPIES]
+
+
+def copies(
+    dataset: headstart.Dataset, known: list[set[int]], each: int, seed: int
+) -> dict[str, Any]:
     """Plant copies of training images in the test part and look for them."""
     random, names = np.random.default_rng(seed), dataset.class_names
     order = random.permutation(len(dataset.paths))
@@ -137,9 +151,15 @@ def copies(dataset: headstart.Dataset, each: int, seed: int) -> dict[str, Any]:
         for sort in ("exact", *CHANGES)
     }
     involved = {*originals, *(original for _, original in originals.values())}
-    false = {file for files in together for file in files if not files & involved}
-    total = len(dataset.paths) - len(involved) // 2
-    return {"seed": seed, "found": hit, "false": len(false) / total, "false_files": sorted(false)}
+    others = [files for files in together if not files & involved]
+    new = [
+        files
+        for files in others
+        if not any({int(Path(file).stem) for file in files} <= rows for rows in known)
+    ]
+    total = len(dataset.paths) - len(originals)
+    false, own = (len(set().union(*found)) / total for found in (others, new))
+    return {"seed": seed, "found": hit, "false": false, "false_beyond_own": own}
 
 
 _COPIES = ("leak", "copy", "near_copy", "two_labels")
@@ -156,11 +176,12 @@ def main() -> None:
     options = parser.parse_args()
     dataset = headstart.read_dataset(options.data)
     results: dict[str, list[dict[str, Any]]] = {"labels": [], "copies": []}
+    known = pairs_of(dataset)
     for seed in range(options.seeds):
         results["labels"].append(wrong_labels(dataset, options.wrong, seed))
-        results["copies"].append(copies(dataset, options.copies, seed))
+        results["copies"].append(copies(dataset, known, options.copies, seed))
         print(json.dumps({name: rows[-1] for name, rows in results.items()}), file=sys.stderr)
-    print(json.dumps({"data": dataset.name, **results}, indent=2))
+    print(json.dumps({"data": dataset.name, "own_pairs": len(known), **results}, indent=2))
 
 
 if __name__ == "__main__":

@@ -287,6 +287,18 @@ def test_held_out_answers_where_a_class_is_one_group() -> None:
     assert (answers[:, 3] == 0).all()
 
 
+def test_held_out_answers_of_folds_that_the_search_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = make_data([60, 50, 40], 20, noise=2.0)
+    expected = answer_held_out(data, seed=0)[1]
+    monkeypatch.setattr(module, "_BUDGET", 1)
+    rows, answers = answer_held_out(data, seed=0)
+    assert len(rows) == 150
+    assert fit(data).details["cv_images"] == 30
+    np.testing.assert_allclose(answers, expected, atol=0.1)
+
+
 def test_held_out_answers_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_data([60, 50, 20], 30, noise=2.0)
     expected = answer_held_out(data, seed=1)[1]

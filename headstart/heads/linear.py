@@ -80,24 +80,41 @@ def answer_held_out(data: TrainingData, *, seed: int) -> tuple[Rows, Floats]:
     """
     problem, present = make_problem(data, choose_class_weight("auto", data.counts))
     basis, folds = make_basis(problem), _folds(problem, data, seed)
-    l2 = _search(problem, basis, folds).l2
+    found = _search(problem, basis, folds)
     answers = np.zeros((len(folds), data.num_classes), np.float32)
     judged = np.zeros(len(folds), bool)
-    with progress.stage("held-out answers", int(folds.max()) + 1) as stage:
-        for fold in range(int(folds.max()) + 1):
-            train = folds != fold
-            held = ~train & np.isin(problem.labels, problem.labels[train])
-            if held.any():
-                shares = problem.shares(train[:, None])
-                unknowns = solve(problem, basis, shares, l2, (problem.zeros(1), ROUGH))
-                weights, bias = basis.layer(unknowns)
-                for rows, block in problem.blocks():
-                    own = np.flatnonzero(held[rows])
-                    found = softmax(block[own] @ weights + bias)
-                    answers[np.ix_(own + rows.start, present)] = found
-                judged |= held
-            stage.advance()
+    for fold in range(int(folds.max()) + 1):
+        train = folds != fold
+        held = ~train & np.isin(problem.labels, problem.labels[train])
+        if held.any():
+            layer = basis.layer(_fold_model(problem, basis, found, fold, train))
+            _answer(problem, layer, held, present, answers)
+            judged |= held
     return np.flatnonzero(judged).astype(np.int64), answers[judged]
+
+
+def _fold_model(
+    problem: Problem, basis: Basis, found: _Found, fold: int, train: npt.NDArray[np.bool_]
+) -> Floats:
+    """The unknowns of the model that is fitted on the other folds, as the search left it."""
+    if fold in found.folds:
+        return found.models[:, found.folds.index(fold)]
+    shares = problem.shares(train[:, None])
+    return solve(problem, basis, shares, found.l2, (problem.zeros(1), ROUGH))
+
+
+def _answer(
+    problem: Problem,
+    layer: tuple[Floats, Floats],
+    held: npt.NDArray[np.bool_],
+    present: Rows,
+    answers: Floats,
+) -> None:
+    """Fill in the probabilities of the rows that are held out, class by class that is present."""
+    weights, bias = layer
+    for rows, block in problem.blocks():
+        own = np.flatnonzero(held[rows])
+        answers[np.ix_(own + rows.start, present)] = softmax(block[own] @ weights + bias)
 
 
 def _folds(problem: Problem, data: TrainingData, seed: int) -> Rows:
@@ -117,12 +134,22 @@ def _with_absent(
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What cross-validation found; `start` is the mean of the folds' unknowns."""
+    """What cross-validation found.
+
+    `models` are the unknowns of each of `folds`, (width + 1, folds, classes), at the best strength.
+    """
 
     l2: float
     tried: dict[float, tuple[float, float]]  # strength -> log loss, accuracy
     held_out: HeldOut | None
-    start: Floats
+    models: Floats
+    folds: tuple[int, ...]
+
+    @property
+    def start(self) -> Floats:
+        """The mean of the folds' unknowns."""
+        mean: Floats = self.models.mean(axis=1)
+        return mean
 
     def details(self) -> dict[str, Any]:
         loss, accuracy = self.tried.get(self.l2, (None, None))
@@ -142,7 +169,7 @@ def _search(problem: Problem, basis: Basis, folds: Rows) -> _Found:
     """
     judge = _make_judge(problem, folds)
     if judge is None:
-        return _Found(DEFAULT_STRENGTH, {}, None, problem.zeros(1))
+        return _Found(DEFAULT_STRENGTH, {}, None, problem.zeros(1)[:, None], ())
     models = judge.shares.shape[1]
     tried: dict[float, tuple[float, float]] = {}
     best, best_held = problem.zeros(models), None
@@ -159,8 +186,8 @@ def _search(problem: Problem, basis: Basis, folds: Rows) -> _Found:
                 best, best_held = unknowns, held
             if min(tried, key=tried.__getitem__) != STRENGTHS[_FIRST]:
                 break
-    start = best.reshape(len(best), models, -1).mean(axis=1)
-    return _Found(min(tried, key=tried.__getitem__), tried, best_held, start)
+    l2 = min(tried, key=tried.__getitem__)
+    return _Found(l2, tried, best_held, best.reshape(len(best), models, -1), judge.folds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +197,7 @@ class _Judge:
     shares: Floats  # (n, models)
     rows: Rows  # (m,)
     model: Rows  # (m,)
+    folds: tuple[int, ...]  # that each model is held from
 
     def answers(self, problem: Problem, layer: tuple[Floats, Floats]) -> HeldOut:
         """How each row is answered by the model that has not seen it."""
@@ -195,7 +223,7 @@ def _make_judge(problem: Problem, folds: Rows) -> _Judge | None:
     """None where there is no row whose class is also among the rows of other folds."""
     cost = problem.features.size * problem.classes
     used: list[npt.NDArray[np.bool_]] = []
-    rows, models = [], []
+    rows, models, folds_used = [], [], []
     for fold in range(int(np.clip(_BUDGET / max(1, cost), 1, folds.max() + 1))):
         train = folds != fold
         known = np.isin(problem.labels, np.unique(problem.labels[train]))
@@ -204,7 +232,8 @@ def _make_judge(problem: Problem, folds: Rows) -> _Judge | None:
             rows.append(held)
             models.append(np.full(len(held), len(used)))
             used.append(train)
+            folds_used.append(fold)
     if not used:
         return None
     shares = problem.shares(np.stack(used, axis=1))
-    return _Judge(shares, np.concatenate(rows), np.concatenate(models))
+    return _Judge(shares, np.concatenate(rows), np.concatenate(models), tuple(folds_used))
