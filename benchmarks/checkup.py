@@ -115,31 +115,39 @@ def pairs_of(dataset: headstart.Dataset) -> list[set[int]]:
     return [{rows[file] for file in one.files} for one in found.findings if one.kind in _COPIES]
 
 
-def copies(
-    dataset: headstart.Dataset, known: list[set[int]], each: int, seed: int
-) -> dict[str, Any]:
-    """Plant copies of training images in the test part and look for them."""
+def plant_copies(
+    dataset: headstart.Dataset, folder: Path, each: int, seed: int
+) -> dict[str, tuple[str, str]]:
+    """Fill a folder; gives for each copy which sort it is, and of which image."""
     random, names = np.random.default_rng(seed), dataset.class_names
     order = random.permutation(len(dataset.paths))
     test = set(order[: len(order) // 5].tolist())
     train = [row for row in order if row not in test]
-    originals: dict[str, tuple[str, str]] = {}  # copy -> sort, original
+    originals: dict[str, tuple[str, str]] = {}
+    places = []
+    for row, path in enumerate(dataset.paths):
+        part = "test" if row in test else "train"
+        places.append(f"{part}/{names[dataset.labels[row]]}/{row}{path.suffix}")
+        link(path, folder / places[-1])
+    for number, sort in enumerate(["exact", *CHANGES]):
+        for row in train[number * each : (number + 1) * each]:
+            name = f"test/{names[dataset.labels[row]]}/{sort}{row}.jpg"
+            originals[name] = sort, places[row]
+            if sort == "exact":
+                link(dataset.paths[row], folder / name)
+                continue
+            with Image.open(dataset.paths[row]) as image:
+                changed, quality = CHANGES[sort](image.convert("RGB"), random)
+            changed.save(folder / name, quality=quality)
+    return originals
+
+
+def copies(
+    dataset: headstart.Dataset, known: list[set[int]], each: int, seed: int
+) -> dict[str, Any]:
+    """Plant copies of training images in the test part and look for them."""
     with tempfile.TemporaryDirectory() as folder:
-        places = []
-        for row, path in enumerate(dataset.paths):
-            part = "test" if row in test else "train"
-            places.append(f"{part}/{names[dataset.labels[row]]}/{row}{path.suffix}")
-            link(path, Path(folder, places[-1]))
-        for number, sort in enumerate(["exact", *CHANGES]):
-            for row in train[number * each : (number + 1) * each]:
-                name = f"test/{names[dataset.labels[row]]}/{sort}{row}.jpg"
-                originals[name] = sort, places[row]
-                if sort == "exact":
-                    link(dataset.paths[row], Path(folder, name))
-                    continue
-                with Image.open(dataset.paths[row]) as image:
-                    changed, quality = CHANGES[sort](image.convert("RGB"), random)
-                changed.save(Path(folder, name), quality=quality)
+        originals = plant_copies(dataset, Path(folder), each, seed)
         found = headstart.check(folder)
     together = [set(one.files) for one in found.findings if one.kind in _COPIES]
     hit = {

@@ -98,4 +98,5 @@ def _threads(data: TrainingData) -> AbstractContextManager[object]:
     """One thread for the algebra, unless there is very much of it."""
     if data.features.size * data.num_classes > _ONE_THREAD:
         return nullcontext()
-    return threadpool_limits(1, "blas")
+    limit: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return limit
