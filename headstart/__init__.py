@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from headstart.bundle import load
     from headstart.checkup import CheckUp, Finding, check
     from headstart.classifier import Classifier
+    from headstart.comparison import Comparison, compare
+    from headstart.crossvalidation import CrossValidation, cross_validate
     from headstart.cut import cut_at, cut_before_last, cut_points
     from headstart.dataset import Dataset, read_dataset
     from headstart.description import Description, describe
@@ -38,6 +40,8 @@ __version__ = "0.1.0"
 __all__ = [
     "CheckUp",
     "Classifier",
+    "Comparison",
+    "CrossValidation",
     "Dataset",
     "DatasetError",
     "Description",
@@ -55,6 +59,8 @@ __all__ = [
     "__version__",
     "apply_fixes",
     "check",
+    "compare",
+    "cross_validate",
     "cut_at",
     "cut_before_last",
     "cut_points",
@@ -76,6 +82,8 @@ __all__ = [
 _MODULES = {
     "CheckUp": "headstart.checkup",
     "Classifier": "headstart.classifier",
+    "Comparison": "headstart.comparison",
+    "CrossValidation": "headstart.crossvalidation",
     "Dataset": "headstart.dataset",
     "Description": "headstart.description",
     "Evaluation": "headstart.evaluation",
@@ -89,6 +97,8 @@ _MODULES = {
     "Tuning": "headstart.tuning",
     "apply_fixes": "headstart.fixes",
     "check": "headstart.checkup",
+    "compare": "headstart.comparison",
+    "cross_validate": "headstart.crossvalidation",
     "cut_at": "headstart.cut",
     "cut_before_last": "headstart.cut",
     "cut_points": "headstart.cut",

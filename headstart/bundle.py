@@ -11,6 +11,8 @@
                       them in suffix.safetensors
     example.png       a test image, with its expected answer in example.json
     seen.bin          the first 8 bytes of the SHA-256 of each image trained on, to find leaks later
+    decision.json     thresholds of prediction sets, of abstaining and of unknown images
+    reference.safetensors, .json  features, names and thumbnails of some training images
     README.md         model card
 
 The folder is written aside and renamed, and every file is checked against its checksum when it is
@@ -32,16 +34,18 @@ from typing import Any
 from headstart import atomic
 from headstart.classifier import Classifier, PixelChoices
 from headstart.conversion import file_digest
+from headstart.decision import Decision, decision_from_dict
 from headstart.errors import HeadstartError
-from headstart.fingerprints import SEEN_FILE
 from headstart.heads import head_from_arrays
 from headstart.images import Pixels
 from headstart.prefix import Prefix, PrefixIdentity, write_network
 from headstart.recipe import Recipe, write_recipe
+from headstart.reference import read_reference
+from headstart.seen import FILE as SEEN
 from headstart.suffix import WEIGHTS, Suffix
 
 FORMAT = 1
-_HEAD = "head.safetensors"
+_HEAD, _DECISION = "head.safetensors", "decision.json"
 _PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
 
 
@@ -129,7 +133,11 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
     _write_json(folder / "metrics.json", contents.metrics)
     if contents.checkup is not None:
         _write_json(folder / "checkup.json", contents.checkup)
-    (folder / SEEN_FILE).write_bytes(contents.seen)
+    (folder / SEEN).write_bytes(contents.seen)
+    if classifier.decision is not None:
+        _write_json(folder / _DECISION, classifier.decision.to_dict())
+    if classifier.reference is not None:
+        classifier.reference.save(folder)
     (folder / "recipe.toml").write_text(write_recipe(contents.recipe), encoding="utf-8")
     (folder / "README.md").write_text(contents.card, encoding="utf-8")
     if contents.example is not None:
@@ -250,7 +258,11 @@ def classifier_of(folder: Path, about: Mapping[str, Any]) -> Classifier:
             raise TypeError(f"features is {width!r}")
         prefix = Prefix(identity, (width,), folder=folder, suffix=_read_suffix(folder, about))
         pixels = PixelChoices(about["resize"], about.get("views", 1), about.get("flip", True))
-        return Classifier(about["class_names"], prefix, head, pixels)
+        names = about["class_names"]
+        decision, reference = _read_decision(folder, len(names)), None
+        if decision is not None:
+            reference = read_reference(folder, width, len(names))
+        return Classifier(names, prefix, head, pixels, decision, reference)
     except HeadstartError:
         raise
     except (LookupError, TypeError, ValueError, OSError, SafetensorError) as error:
@@ -264,6 +276,14 @@ def _about_suffix(suffix: Suffix | None) -> dict[str, Any] | None:
     if suffix is None:
         return None
     return {"layer": suffix.layer, "shape": list(suffix.shape), "whole": suffix.whole}
+
+
+def _read_decision(folder: Path, num_classes: int) -> Decision | None:
+    if not (folder / _DECISION).is_file():  # bundles of 0.1 had none
+        return None
+    return decision_from_dict(
+        json.loads((folder / _DECISION).read_text(encoding="utf-8")), num_classes
+    )
 
 
 def _read_suffix(folder: Path, about: Mapping[str, Any]) -> Suffix | None:

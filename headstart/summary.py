@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headstart.checkup.text import headline
 from headstart.console import displayable
 from headstart.evaluation import summary
+from headstart.trust_figures import trust_lines
 
 if TYPE_CHECKING:
     from headstart.backbones import BackboneInfo
@@ -48,6 +49,9 @@ def run_summary(run: Run) -> str:
         *_checkup_lines(run),
         "",
         displayable(summary(run.evaluation)),
+        "",
+        *(displayable(line) for line in trust_lines(run.trust)),
+        *([] if run.cross_validation is None else [run.cross_validation.summary()]),
         "",
         f"{seconds['total']:.1f} seconds ({stages}); features: {computed}.",
     ]

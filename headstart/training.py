@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,9 @@ import numpy.typing as npt
 from headstart import bundle, progress
 from headstart.card import model_card
 from headstart.checkup import CheckUp, examine
-from headstart.classifier import Classifier
+from headstart.crossvalidation import CrossValidation, check_folds, cross_validate_prepared
 from headstart.dataset import Dataset
 from headstart.evaluation import Evaluation, evaluate
-from headstart.fingerprints import fingerprint, seen_digests
-from headstart.fixes import apply_fixes
 from headstart.images import decode, read_bytes
 from headstart.learning import Learned, learn
 from headstart.plan import Times, times_of
@@ -31,9 +28,10 @@ from headstart.preparation import Prepared, data_warnings, prepare, read
 from headstart.ranking.network import candidates_of, choose_network
 from headstart.recipe import Recipe
 from headstart.run import Run
+from headstart.seen import fingerprint, seen_digests
 from headstart.stopwatch import Stopwatch
+from headstart.trust import Answered, answer_part, trust_figures, with_thresholds
 
-Floats = npt.NDArray[np.float32]
 _CHECK_UP = 0.1  # of the time that is left, at most
 
 
@@ -44,7 +42,7 @@ def fit(
     out: str | os.PathLike[str] | None = None,
     device: str = "auto",
     time_limit: float | None = None,
-    fixes: str | os.PathLike[str] | None = None,
+    folds: int | None = None,
 ) -> Run:
     """Train a classifier from labelled images.
 
@@ -58,7 +56,8 @@ def fit(
             Images not reached are left out, and listed; fine-tuning stops. Running again goes on
             from there. Without it, what is left open is planned for 60 seconds and 3 for every 100
             images, and nothing is left out.
-        fixes: A list of fixes to apply first, as `CheckUp.write_fix_list` writes it.
+        folds: Cross-validate the head on the frozen features of all images as well, in so many
+            folds: for small sets, whose test part is too small to tell much.
 
     Raises:
         DatasetError: The data cannot be used.
@@ -68,12 +67,12 @@ def fit(
     recipe = recipe or Recipe()
     watch = Stopwatch()
     times_of(time_limit, watch.start)  # a wrong limit is told before any work
+    if folds is not None:
+        check_folds(folds)
     if out is not None:
         bundle.check_target(Path(out))
     candidates, memory = candidates_of(recipe, device), None
     dataset = read(source, watch)
-    if fixes is not None:
-        dataset = apply_fixes(dataset, fixes)
     times = times_of(time_limit, watch.start, len(dataset.paths))
     if recipe.chooses:
         found = choose_network(dataset, recipe, candidates, times, watch)
@@ -84,10 +83,25 @@ def fit(
         prepared, choice = prepare(dataset, recipe, prefix, times.deadline, watch), None
     checkup = _check_up(prepared, prefix.identity.image_size, recipe.seed, times, watch)
     learned = learn(prepared.material, prefix, recipe, times, watch)
-    run = _finish(prepared, checkup, replace(learned, choice=choice), watch, out)
+    validated = _cross_validated(prepared, learned.recipe, folds, watch)
+    run = _finish(prepared, checkup, replace(learned, choice=choice), watch, validated)
+    if out is not None:
+        with watch.stage("save"), progress.stage("save"):
+            path = run.save(out)
+        run = replace(run, bundle=path, seconds=watch.result())
+    learned.remove_checkpoints()
     if memory is not None and not run.interrupted:
         memory.remove()
     return run
+
+
+def _cross_validated(
+    prepared: Prepared, recipe: Recipe, folds: int | None, watch: Stopwatch
+) -> CrossValidation | None:
+    if folds is None:
+        return None
+    with watch.stage("cross-validate"):
+        return cross_validate_prepared(prepared, recipe, folds)
 
 
 def _check_up(
@@ -105,16 +119,24 @@ def _finish(
     checkup: CheckUp,
     learned: Learned,
     watch: Stopwatch,
-    out: str | os.PathLike[str] | None,
+    validated: CrossValidation | None,
 ) -> Run:
     dataset, parts = prepared.dataset, learned.material.parts
-    classifier = learned.classifier(dataset.class_names)
     with watch.stage("evaluate"), progress.stage("evaluate"):
-        probabilities = {part: _answers(learned, classifier, part) for part in parts}
-        evaluations = _evaluations(prepared, probabilities)
-    run = Run(
+        answered, evaluations = _evaluated(prepared, learned)
+    test = evaluations["test"]
+    with watch.stage("trust"), progress.stage("trust"):
+        classifier = with_thresholds(prepared, learned, answered)
+        trust = trust_figures(prepared, learned, classifier, answered["test"], test)
+    contents = replace(
+        _contents(prepared, learned, evaluations, trust, answered["test"]),
+        checkup=checkup.to_dict(),
+    )
+    if validated is not None:
+        contents.metrics["cross_validation"] = validated.to_dict()
+    return Run(
         classifier=classifier,
-        evaluation=evaluations["test"],
+        evaluation=test,
         validation=evaluations["validation"],
         train=evaluations["train"],
         recipe=learned.recipe,
@@ -128,38 +150,29 @@ def _finish(
         seconds=watch.result(),
         bundle=None,
         computed=prepared.features.computed,
-        contents=replace(
-            _contents(prepared, learned, evaluations, probabilities["test"]),
-            checkup=checkup.to_dict(),
-        ),
+        contents=contents,
+        cross_validation=validated,
     )
-    if out is not None:
-        with watch.stage("save"), progress.stage("save"):
-            path = run.save(out)
-        run = replace(run, bundle=path, seconds=watch.result())
-    learned.remove_checkpoints()
-    return run
 
 
-def _evaluations(prepared: Prepared, probabilities: Mapping[str, Floats]) -> dict[str, Evaluation]:
-    dataset, parts = prepared.dataset, prepared.material.parts
-    return {
+def _evaluated(
+    prepared: Prepared, learned: Learned
+) -> tuple[dict[str, Answered], dict[str, Evaluation]]:
+    """The answers to each part, and how good they are."""
+    dataset = prepared.dataset
+    classifier = learned.classifier(dataset.class_names)
+    parts, train_labels = learned.material.parts, dataset.labels[prepared.split.train]
+    answered = {part: answer_part(learned, classifier, part) for part in parts}
+    evaluations = {
         part: evaluate(
-            answers,
-            dataset.labels[parts[part]],
+            answered[part].probabilities,
+            dataset.labels[rows],
             dataset.class_names,
-            train_labels=dataset.labels[prepared.split.train],
+            train_labels=train_labels,
         )
-        for part, answers in probabilities.items()
+        for part, rows in parts.items()
     }
-
-
-def _answers(learned: Learned, classifier: Classifier, part: str) -> Floats:
-    """Class probabilities of a part, as the classifier will give them."""
-    if learned.recipe.views == 1:
-        return classifier.head.probabilities(learned.features(part))
-    material = learned.material
-    return classifier.predict_proba([material.images[row] for row in material.parts[part]])
+    return answered, evaluations
 
 
 def _listed(dataset: Dataset, rows: npt.NDArray[np.int64]) -> tuple[tuple[Path, str], ...]:
@@ -170,7 +183,8 @@ def _contents(
     prepared: Prepared,
     learned: Learned,
     evaluations: dict[str, Evaluation],
-    probabilities: Floats,
+    trust: dict[str, Any],
+    test: Answered,
 ) -> bundle.Contents:
     dataset, split, digests = prepared.dataset, prepared.split, prepared.features.digests
     names = [dataset.class_names[label] for label in dataset.labels]
@@ -179,7 +193,7 @@ def _contents(
     seen = np.concatenate([split.train, split.validation])
     data: dict[str, Any] = {
         "name": dataset.name,
-        "fingerprint": fingerprint(digests, names),
+        "fingerprint": fingerprint(list(digests), names),
         "images": {part: len(rows) for part, rows in learned.material.parts.items()},
         "skipped": len(dataset.problems),
     }
@@ -188,12 +202,12 @@ def _contents(
     return bundle.Contents(
         recipe=learned.recipe,
         data=data,
-        metrics={name: one.to_dict() for name, one in evaluations.items()},
+        metrics={**{name: one.to_dict() for name, one in evaluations.items()}, "trust": trust},
         card=model_card(dataset, learned.recipe, evaluations["test"], data, info),
         example=example.pixels,
         expected={
             name: float(value)
-            for name, value in zip(dataset.class_names, probabilities[0], strict=True)
+            for name, value in zip(dataset.class_names, test.probabilities[0], strict=True)
         },
         seen=seen_digests([digests[index] for index in seen]),
         fine_tuning=None if learned.tuned is None else learned.tuned.details,

@@ -18,7 +18,6 @@ from tiny_run import RECIPE, SIDE, fresh_cache, make_mixed_folder, trained
 import headstart
 from headstart.checkup import CheckUp, check
 from headstart.checkup.finding import KINDS, Finding, in_order
-from headstart.errors import HeadstartError
 from headstart.training import fit
 
 HUES = {"daisies": 0.0, "roses": 0.33, "tulips": 0.66}
@@ -172,11 +171,22 @@ def test_fit_applies_fixes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     fresh_cache(monkeypatch, tmp_path / "cache")
     folder, found = planted()
     fixes = found.write_fix_list(tmp_path / "fixes.csv")
-    run = fit(folder, RECIPE, fixes=fixes)
+    run = fit(headstart.apply_fixes(headstart.read_dataset(folder), fixes), RECIPE)
     assert "daisies/copy.png" in {one.path for one in run.skipped}
     assert any("fixes.csv: 1 images left out" in note for note in run.warnings)
-    with pytest.raises(HeadstartError, match="cannot be read"):
-        fit(folder, RECIPE, fixes=tmp_path / "none.csv")
+
+
+def test_the_command_fit_applies_fixes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fresh_cache(monkeypatch, tmp_path / "cache")
+    folder, found = planted()
+    fixes = found.write_fix_list(tmp_path / "fixes.csv")
+    options = ("--backbone", "tiny", "--image-size", SIDE, "--unfreeze", 0, "--out", tmp_path / "b")
+    assert run_command(monkeypatch, "fit", folder, *options, "--fixes", tmp_path / "no.csv") == 2
+    assert "'no.csv' cannot be read" in capsys.readouterr().err.replace(f"{tmp_path}/", "")
+    assert run_command(monkeypatch, "fit", folder, *options, "--fixes", fixes) == 0
+    assert "fixes.csv: 1 images left out" in capsys.readouterr().out
 
 
 def test_labels_are_not_judged_without_time() -> None:

@@ -8,7 +8,6 @@ import os
 from headstart.checkup.examine import examine
 from headstart.checkup.result import CheckUp
 from headstart.dataset import Dataset
-from headstart.fixes import apply_fixes
 from headstart.learning import choose_prefix
 from headstart.preparation import prepare, read
 from headstart.recipe import Recipe, without_search
@@ -19,7 +18,6 @@ def check(
     source: str | os.PathLike[str] | Dataset,
     recipe: Recipe | None = None,
     *,
-    fixes: str | os.PathLike[str] | None = None,
     device: str = "auto",
 ) -> CheckUp:
     """Look for broken, copied, leaking, mislabelled and odd images, and for shortcuts.
@@ -30,17 +28,13 @@ def check(
         source: Images as `headstart.fit` takes them.
         recipe: Backbone, image size, seed; what it leaves open is as in ``without_search``:
             the backbone's own size, squashed.
-        fixes: A list of fixes to apply first, as `CheckUp.write_fix_list` writes it.
         device: `auto`, `cpu` or `gpu`.
 
     Raises:
-        DatasetError: The data, or the fixes, cannot be used.
+        DatasetError: The data cannot be used.
         HeadstartError: A choice that does not exist, or weights that are not here.
     """
     recipe, watch = without_search(recipe or Recipe()), Stopwatch()
     prefix, recipe = choose_prefix(recipe, device)
-    dataset = read(source, watch)
-    if fixes is not None:
-        dataset = apply_fixes(dataset, fixes)
-    prepared = prepare(dataset, recipe, prefix, math.inf, watch)
+    prepared = prepare(read(source, watch), recipe, prefix, math.inf, watch)
     return examine(prepared, min(prefix.identity.image_size), watch, seed=recipe.seed)

@@ -64,7 +64,7 @@ class CheckUp:
         return "\n".join([*lines, *paragraphs(self.findings)])
 
     def write_fix_list(self, path: str | os.PathLike[str]) -> Path:
-        """Write what could be done about the findings as CSV, for `fit(..., fixes=path)`.
+        """Write what could be done about the findings as CSV, for `apply_fixes` and `fit --fixes`.
 
         Raises:
             HeadstartError: It cannot be written.

@@ -15,6 +15,7 @@ from headstart.errors import HeadstartError
 from headstart.heads.data import (
     HeadFit,
     HeldOut,
+    Learnt,
     Rows,
     TrainingData,
     choose_class_weight,
@@ -27,6 +28,7 @@ __all__ = [
     "Head",
     "HeadFit",
     "HeldOut",
+    "Learnt",
     "TrainingData",
     "answer_held_out",
     "choose_class_weight",

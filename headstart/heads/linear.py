@@ -1,12 +1,11 @@
 """Multinomial logistic regression, its strength by cross-validation: features in, one matrix out.
 
-The strengths are tried from a middling one on, each beginning where the last ended; `held_out` has
-the answers of the folds' models at the best one, for whoever wants to judge the labels by them.
+The models of all folds are fitted side by side, and each strength begins where the last one ended.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,12 @@ from headstart.heads.data import (
     ABSENT_BIAS,
     HeadFit,
     HeldOut,
+    Learnt,
     Rows,
     TrainingData,
     choose_class_weight,
 )
-from headstart.heads.folds import assign_folds
+from headstart.heads.folds import assign_folds, draw_part
 from headstart.heads.head import Floats, Head, softmax
 from headstart.heads.logistic import EXACT, ROUGH, Basis, Problem, make_basis, make_problem, solve
 
@@ -32,6 +32,7 @@ DEFAULT_STRENGTH = 0.1  # where there is nothing to validate on
 _FIRST = STRENGTHS.index(0.32)
 _FOLDS, _FOLDS_OF_MANY, _MANY = 5, 3, 1000  # from 1,000 rows on, three folds say as much
 _BUDGET = 2e9  # rows x features x classes x folds; above it fewer of the folds are looked at
+_KEPT_ANSWERS = 20_000_000  # of cross-validation, rows x classes
 
 
 def fit_linear(data: TrainingData, *, seed: int, class_weight: str) -> HeadFit:
@@ -52,14 +53,16 @@ def fit_linear(data: TrainingData, *, seed: int, class_weight: str) -> HeadFit:
     """
     weight = choose_class_weight(class_weight, data.counts)
     problem, present = make_problem(data, weight)
-    basis = make_basis(problem)
-    found = _search(problem, basis, _folds(problem, data, seed))
+    basis, judge = make_basis(problem), _make_judge(problem, _folds(problem, data, seed))
+    found = _search(problem, basis, judge)
     shares = problem.shares(np.ones((len(problem.labels), 1), bool))
     unknowns = solve(problem, basis, shares, found.l2, (found.start, EXACT))
     weights, bias = basis.layer(unknowns)
     layer = _with_absent(data, present, problem.scaling.fold(weights, bias))
     details = {"class_weight": weight, **found.details()}
-    return HeadFit(Head("linear", (layer,)), details, found.held_out)
+    held = None if found.held_out is None else _widened(found.held_out, present, data.num_classes)
+    learnt = _learn_parts(problem, basis, judge, found, (data.fractions, seed))
+    return HeadFit(Head("linear", (layer,)), details, held, learnt)
 
 
 def answer_held_out(data: TrainingData, *, seed: int) -> tuple[Rows, Floats]:
@@ -80,41 +83,26 @@ def answer_held_out(data: TrainingData, *, seed: int) -> tuple[Rows, Floats]:
     """
     problem, present = make_problem(data, choose_class_weight("auto", data.counts))
     basis, folds = make_basis(problem), _folds(problem, data, seed)
-    found = _search(problem, basis, folds)
-    answers = np.zeros((len(folds), data.num_classes), np.float32)
+    found = _search(problem, basis, _make_judge(problem, folds))
+    answers = np.zeros((len(folds), problem.classes), np.float32)
     judged = np.zeros(len(folds), bool)
-    for fold in range(int(folds.max()) + 1):
+    if found.held_out is not None and found.held_out.probabilities is not None:
+        answers[found.held_out.rows] = found.held_out.probabilities
+        judged[found.held_out.rows] = True
+    for fold in np.unique(folds[~judged]):  # those that the search left out
         train = folds != fold
         held = ~train & np.isin(problem.labels, problem.labels[train])
-        if held.any():
-            layer = basis.layer(_fold_model(problem, basis, found, fold, train))
-            _answer(problem, layer, held, present, answers)
+        if held.any() and not judged[held].any():
+            shares = problem.shares(train[:, None])
+            unknowns = solve(problem, basis, shares, found.l2, (problem.zeros(1), ROUGH))
+            weights, bias = basis.layer(unknowns)
+            for rows, block in problem.blocks():
+                own = np.flatnonzero(held[rows])
+                answers[own + rows.start] = softmax(block[own] @ weights + bias)
             judged |= held
-    return np.flatnonzero(judged).astype(np.int64), answers[judged]
-
-
-def _fold_model(
-    problem: Problem, basis: Basis, found: _Found, fold: int, train: npt.NDArray[np.bool_]
-) -> Floats:
-    """The unknowns of the model that is fitted on the other folds, as the search left it."""
-    if fold in found.folds:
-        return found.models[:, found.folds.index(fold)]
-    shares = problem.shares(train[:, None])
-    return solve(problem, basis, shares, found.l2, (problem.zeros(1), ROUGH))
-
-
-def _answer(
-    problem: Problem,
-    layer: tuple[Floats, Floats],
-    held: npt.NDArray[np.bool_],
-    present: Rows,
-    answers: Floats,
-) -> None:
-    """Fill in the probabilities of the rows that are held out, class by class that is present."""
-    weights, bias = layer
-    for rows, block in problem.blocks():
-        own = np.flatnonzero(held[rows])
-        answers[np.ix_(own + rows.start, present)] = softmax(block[own] @ weights + bias)
+    wide = np.zeros((int(judged.sum()), data.num_classes), np.float32)
+    wide[:, present] = answers[judged]
+    return np.flatnonzero(judged).astype(np.int64), wide
 
 
 def _folds(problem: Problem, data: TrainingData, seed: int) -> Rows:
@@ -132,23 +120,29 @@ def _with_absent(
     return weights, bias
 
 
+def _widened(held: HeldOut, present: Rows, num_classes: int) -> HeldOut:
+    """The same, with a column for each class."""
+    if held.probabilities is None or len(present) == num_classes:
+        return held
+    wide = np.zeros((len(held.rows), num_classes), np.float32)
+    wide[:, present] = held.probabilities
+    return replace(held, probabilities=wide)
+
+
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What cross-validation found.
-
-    `models` are the unknowns of each of `folds`, (width + 1, folds, classes), at the best strength.
-    """
+    """What cross-validation found; `unknowns` are those of each fold's model."""
 
     l2: float
     tried: dict[float, tuple[float, float]]  # strength -> log loss, accuracy
     held_out: HeldOut | None
-    models: Floats
-    folds: tuple[int, ...]
+    unknowns: Floats
+    models: int
 
     @property
     def start(self) -> Floats:
-        """The mean of the folds' unknowns."""
-        mean: Floats = self.models.mean(axis=1)
+        """Where to begin with all rows: the mean over the folds."""
+        mean: Floats = self.unknowns.reshape(len(self.unknowns), self.models, -1).mean(axis=1)
         return mean
 
     def details(self) -> dict[str, Any]:
@@ -162,14 +156,13 @@ class _Found:
         }
 
 
-def _search(problem: Problem, basis: Basis, folds: Rows) -> _Found:
+def _search(problem: Problem, basis: Basis, judge: _Judge | None) -> _Found:
     """Try strengths downwards from the first while it helps, else upwards.
 
     Each begins where the last ended.
     """
-    judge = _make_judge(problem, folds)
     if judge is None:
-        return _Found(DEFAULT_STRENGTH, {}, None, problem.zeros(1)[:, None], ())
+        return _Found(DEFAULT_STRENGTH, {}, None, problem.zeros(1), 1)
     models = judge.shares.shape[1]
     tried: dict[float, tuple[float, float]] = {}
     best, best_held = problem.zeros(models), None
@@ -186,8 +179,30 @@ def _search(problem: Problem, basis: Basis, folds: Rows) -> _Found:
                 best, best_held = unknowns, held
             if min(tried, key=tried.__getitem__) != STRENGTHS[_FIRST]:
                 break
-    l2 = min(tried, key=tried.__getitem__)
-    return _Found(l2, tried, best_held, best.reshape(len(best), models, -1), judge.folds)
+    return _Found(min(tried, key=tried.__getitem__), tried, best_held, best, models)
+
+
+def _learn_parts(
+    problem: Problem,
+    basis: Basis,
+    judge: _Judge | None,
+    found: _Found,
+    asked: tuple[tuple[float, ...], int],
+) -> Learnt | None:
+    """Learn from parts of what each fold's model learned from, with the strength that was found."""
+    (fractions, seed), held = asked, found.held_out
+    if judge is None or held is None or not fractions:
+        return None
+    unknowns, used = found.unknowns, judge.shares > 0
+    results = {int(used.sum(axis=0).mean()): held.right}
+    for fraction in sorted(fractions, reverse=True):
+        parts = [draw_part(problem.labels, one, fraction, seed) for one in used.T]
+        part = replace(judge, shares=problem.shares(np.stack(parts, axis=1)))
+        unknowns = solve(problem, basis, part.shares, found.l2, (unknowns, ROUGH))
+        count = int(np.mean([one.sum() for one in parts]))
+        results[count] = part.answers(problem, basis.layer(unknowns)).right
+    counts = sorted(results)
+    return Learnt(held.rows, tuple(counts), np.stack([results[count] for count in counts]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,21 +212,29 @@ class _Judge:
     shares: Floats  # (n, models)
     rows: Rows  # (m,)
     model: Rows  # (m,)
-    folds: tuple[int, ...]  # that each model is held from
 
     def answers(self, problem: Problem, layer: tuple[Floats, Floats]) -> HeldOut:
         """How each row is answered by the model that has not seen it."""
         weights, bias = layer
         models = self.shares.shape[1]
-        own = np.empty((len(problem.labels), models), np.float32)
-        right = np.empty((len(problem.labels), models), bool)
+        count = len(problem.labels)
+        mine = np.zeros(count, np.int64)
+        mine[self.rows] = self.model
+        own, right = np.empty(count, np.float32), np.empty(count, bool)
+        small = count * problem.classes <= _KEPT_ANSWERS
+        whole = np.empty((count, problem.classes), np.float32) if small else None
         for rows, block in problem.blocks():
-            answers = softmax((block @ weights + bias).reshape(len(block), models, -1))
+            scores = (block @ weights + bias).reshape(len(block), models, -1)
+            answers = softmax(scores[np.arange(len(block)), mine[rows]])
             labels = problem.labels[rows]
-            own[rows] = answers[np.arange(len(block)), :, labels]
-            right[rows] = answers.argmax(axis=2) == labels[:, None]
-        losses = -np.log(np.maximum(own[self.rows, self.model], 1e-30))
-        return HeldOut(self.rows, losses, right[self.rows, self.model])
+            own[rows] = answers[np.arange(len(block)), labels]
+            right[rows] = answers.argmax(axis=1) == labels
+            if whole is not None:
+                whole[rows] = answers
+        losses = -np.log(np.maximum(own[self.rows], 1e-30))
+        return HeldOut(
+            self.rows, losses, right[self.rows], None if whole is None else whole[self.rows]
+        )
 
     def score(self, problem: Problem, held: HeldOut) -> tuple[float, float]:
         """Mean log loss (weighted) and accuracy."""
@@ -223,7 +246,7 @@ def _make_judge(problem: Problem, folds: Rows) -> _Judge | None:
     """None where there is no row whose class is also among the rows of other folds."""
     cost = problem.features.size * problem.classes
     used: list[npt.NDArray[np.bool_]] = []
-    rows, models, folds_used = [], [], []
+    rows, models = [], []
     for fold in range(int(np.clip(_BUDGET / max(1, cost), 1, folds.max() + 1))):
         train = folds != fold
         known = np.isin(problem.labels, np.unique(problem.labels[train]))
@@ -232,8 +255,7 @@ def _make_judge(problem: Problem, folds: Rows) -> _Judge | None:
             rows.append(held)
             models.append(np.full(len(held), len(used)))
             used.append(train)
-            folds_used.append(fold)
     if not used:
         return None
     shares = problem.shares(np.stack(used, axis=1))
-    return _Judge(shares, np.concatenate(rows), np.concatenate(models), tuple(folds_used))
+    return _Judge(shares, np.concatenate(rows), np.concatenate(models))
