@@ -164,7 +164,7 @@ def test_the_stages_are_told(photos: Path, tmp_path: Path) -> None:
     with progress.listen(hear):
         fit(photos, RECIPE, out=tmp_path / "bundle")
     checked = ["linear head", "neighbours", "looks"]
-    head = ["linear head", "evaluate", "trust", "save"]
+    head = ["linear head", "evaluate", "thumbnails", "trust", "save"]
     assert stages == ["read", "features", *checked, *head]
 
 
