@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headstart.description import Description, describe
     from headstart.estimator import ImageClassifier
     from headstart.evaluation import Evaluation
+    from headstart.explanation import Explanation, explain
     from headstart.ranking import Ranked, Ranking, rank
     from headstart.recipe import Recipe, read_recipe, write_recipe
     from headstart.run import Run
@@ -39,6 +40,7 @@ __all__ = [
     "DatasetError",
     "Description",
     "Evaluation",
+    "Explanation",
     "Fetched",
     "HeadstartError",
     "ImageClassifier",
@@ -53,6 +55,7 @@ __all__ = [
     "cut_before_last",
     "cut_points",
     "describe",
+    "explain",
     "extract",
     "fetch_backbone",
     "fit",
@@ -72,6 +75,7 @@ _MODULES = {
     "Dataset": "headstart.dataset",
     "Description": "headstart.description",
     "Evaluation": "headstart.evaluation",
+    "Explanation": "headstart.explanation",
     "Fetched": "headstart.backbones.fetch",
     "ImageClassifier": "headstart.estimator",
     "Ranked": "headstart.ranking",
@@ -83,6 +87,7 @@ _MODULES = {
     "cut_before_last": "headstart.cut",
     "cut_points": "headstart.cut",
     "describe": "headstart.description",
+    "explain": "headstart.explanation",
     "extract": "headstart.blocks",
     "fetch_backbone": "headstart.backbones.fetch",
     "fit": "headstart.training",

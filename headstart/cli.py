@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart import backbones_command, console
+from headstart import backbones_command, console, explain_command
 from headstart.errors import HeadstartError
 from headstart.fit_options import FitOptions
 from headstart.options import with_options
@@ -209,6 +209,7 @@ def describe(
         print(found.text(layers=layers))
 
 
+app.command("explain")(explain_command.explain)
 app.add_typer(backbones_command.app, name="backbones")
 
 
