@@ -18,6 +18,7 @@ from headstart.framing import frame
 from headstart.images import BadImage, Pixels, from_array, opened, read_bytes, upright
 
 LONGEST = 800  # pixels of the longer side of an image that is shown
+_RIM = 2  # cells around a map that continue it, as far as bicubic interpolation looks
 
 Floats = npt.NDArray[np.float32]
 
@@ -72,11 +73,11 @@ def put_in_place(
     rows, columns = heat.shape
     framing = frame((width, height), (image_size[1], image_size[0]), resize)
     scale = np.array((columns / image_size[1], rows / image_size[0]) * 2)
-    box = np.clip(framing.target * scale, 0, (columns, rows) * 2).tolist()
+    box = np.clip(framing.target * scale, 0, (columns, rows) * 2) + _RIM
     left, top, right, bottom = (round(side) for side in framing.source)
     right, bottom = max(right, left + 1), max(bottom, top + 1)
-    small = Image.fromarray(np.ascontiguousarray(heat, np.float32))
-    large = small.resize((right - left, bottom - top), Image.Resampling.BICUBIC, box)
+    small = Image.fromarray(np.pad(heat, _RIM, mode="edge"))
+    large = small.resize((right - left, bottom - top), Image.Resampling.BICUBIC, box.tolist())
     placed = np.full((height, width), np.nan, np.float32)
     placed[top:bottom, left:right] = np.clip(np.asarray(large), 0, 1)
     return placed
