@@ -53,7 +53,7 @@ def test_a_map_comes_back_to_where_it_was_seen(
     seen = decode(data, SIZE, resize).pixels
     shown = shown_image(data)
     assert shown.shape == (*shape, 3)
-    placed = put_in_place(seen[..., 0] / np.float32(255), shown.shape, SIZE, resize)
+    placed = put_in_place((seen[..., 0] / 255).astype(np.float32), shown.shape, SIZE, resize)
     known = ~np.isnan(placed)
     assert np.abs(placed - shown[..., 0] / 255)[known].mean() < 0.02
     ratio = shape[0] * SIZE[1] / (shape[1] * SIZE[0])

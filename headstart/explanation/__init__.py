@@ -28,6 +28,7 @@ from headstart.explanation.maps import (
 from headstart.explanation.neighbours import Neighbour, nearest
 from headstart.explanation.place import put_in_place, shown_image
 from headstart.explanation.result import Explanation, check_image_target
+from headstart.images import Pixels
 from headstart.scan import printable
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "feature_maps",
     "heat_map",
     "nearest",
+    "overlaid",
     "overlay",
     "shown_image",
 ]
@@ -76,13 +78,14 @@ def explain(
     """
     check_method(method)
     classifier = bundle if isinstance(bundle, Classifier) else load(bundle)
-    if class_name is not None:
-        class_number(classifier, class_name)
+    label = None if class_name is None else class_number(classifier, class_name)
     shown = shown_image(image)
     prediction = classifier.predict(image)
-    name = prediction.label if class_name is None else class_name
-    found = _map_of(classifier, image, class_number(classifier, name), method)
+    if label is None:
+        label = class_number(classifier, prediction.label)
+    found = _map_of(classifier, image, label, method)
     heat = put_in_place(found.heat(), shown.shape, classifier.image_size, classifier.resize)
+    name = classifier.class_names[label]
     return Explanation(prediction, name, found.method, found.values, heat, shown)
 
 
@@ -115,6 +118,24 @@ def heat_map(
     found = _map_of(classifier, image, class_number(classifier, name), method)
     shape = shown_image(image).shape
     return put_in_place(found.heat(), shape, classifier.image_size, classifier.resize)
+
+
+def overlaid(classifier: Classifier, image: ImageInput, class_name: str | None = None) -> Pixels:
+    """Draw the map of a class over an image, as `overlay` does.
+
+    Args:
+        classifier: Whose answer is explained.
+        image: As `explain` takes it.
+        class_name: The class; None for the answer.
+
+    Returns:
+        uint8 (height, width, 3), at most 800 pixels at its longer side.
+
+    Raises:
+        BadImage: The image cannot be decoded.
+        HeadstartError: An unknown class.
+    """
+    return overlay(shown_image(image), heat_map(classifier, image, class_name))
 
 
 def class_number(classifier: Classifier, name: str) -> int:

@@ -52,12 +52,10 @@ def fit_text(text: str, size: int, width: int) -> tuple[str, Font]:
 def set_text(text: str, size: int) -> tuple[str, Font]:
     """Find the font that lacks least of a text, and write what it lacks as escapes."""
     best, lacking = _own(size), _lacking(_own(size), text)
-    for name in _candidates():
-        if not lacking:
-            break
+    candidates = _candidates()
+    while lacking and (name := next(candidates, None)):
         font = _opened(name, size)
-        lacks = lacking if font is None else _lacking(font, text)
-        if font is not None and len(lacks) < len(lacking):
+        if font is not None and len(lacks := _lacking(font, text)) < len(lacking):
             best, lacking = font, lacks
     return "".join(_escape(one) if one in lacking else one for one in text), best
 

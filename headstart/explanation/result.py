@@ -127,10 +127,15 @@ class Explanation:
             captions=(name or "the image", caption[0].upper() + caption[1:]),
             heading="Nearest training images",
             examples=[
-                Example(one.thumbnail, one.class_name, f"{one.similarity:.3f}  {one.name}")
+                Example(one.thumbnail, one.class_name, f"{one.similarity:.2f}  {_last(one.name)}")
                 for one in self.nearest
             ],
         )
+
+
+def _last(name: str) -> str:
+    """The file's own name: the folder says mostly what the class says."""
+    return name.rpartition("/")[2] or name
 
 
 def check_image_target(path: Path) -> None:
