@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from headstart.blocks import extract, freeze, unfreeze
     from headstart.bundle import load
     from headstart.classifier import Classifier
+    from headstart.comparison import Comparison, compare
+    from headstart.crossvalidation import CrossValidation, cross_validate
     from headstart.cut import cut_at, cut_before_last, cut_points
     from headstart.dataset import Dataset, read_dataset
     from headstart.description import Description, describe
@@ -36,6 +38,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Classifier",
+    "Comparison",
+    "CrossValidation",
     "Dataset",
     "DatasetError",
     "Description",
@@ -51,6 +55,8 @@ __all__ = [
     "Run",
     "Tuning",
     "__version__",
+    "compare",
+    "cross_validate",
     "cut_at",
     "cut_before_last",
     "cut_points",
@@ -72,6 +78,8 @@ __all__ = [
 
 _MODULES = {
     "Classifier": "headstart.classifier",
+    "Comparison": "headstart.comparison",
+    "CrossValidation": "headstart.crossvalidation",
     "Dataset": "headstart.dataset",
     "Description": "headstart.description",
     "Evaluation": "headstart.evaluation",
@@ -83,6 +91,8 @@ _MODULES = {
     "Recipe": "headstart.recipe",
     "Run": "headstart.run",
     "Tuning": "headstart.tuning",
+    "compare": "headstart.comparison",
+    "cross_validate": "headstart.crossvalidation",
     "cut_at": "headstart.cut",
     "cut_before_last": "headstart.cut",
     "cut_points": "headstart.cut",

@@ -10,6 +10,8 @@
                       them in suffix.safetensors
     example.png       a test image, with its expected answer in example.json
     seen.bin          the first 8 bytes of the SHA-256 of each image trained on, to find leaks later
+    decision.json     thresholds of prediction sets, of abstaining and of unknown images
+    reference.safetensors, .json  features, names and thumbnails of some training images
     README.md         model card
 
 The folder is written aside and renamed, and every file is checked against its checksum when it is
@@ -28,21 +30,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from headstart import atomic
 from headstart.classifier import Classifier, PixelChoices
 from headstart.conversion import file_digest
+from headstart.decision import Decision, decision_from_dict
 from headstart.errors import HeadstartError
 from headstart.heads import head_from_arrays
 from headstart.images import Pixels
 from headstart.prefix import Prefix, PrefixIdentity, write_network
 from headstart.recipe import Recipe, write_recipe
+from headstart.reference import read_reference
+from headstart.seen import FILE as SEEN
 from headstart.suffix import WEIGHTS, Suffix
 
 FORMAT = 1
-SEEN_BYTES = 8
-_HEAD = "head.safetensors"
+_HEAD, _DECISION = "head.safetensors", "decision.json"
 _PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
 
 
@@ -127,7 +129,11 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
     identity = write_network(classifier.prefix, folder)
     (folder / _HEAD).write_bytes(save(classifier.head.arrays()))
     _write_json(folder / "metrics.json", contents.metrics)
-    (folder / "seen.bin").write_bytes(contents.seen)
+    (folder / SEEN).write_bytes(contents.seen)
+    if classifier.decision is not None:
+        _write_json(folder / _DECISION, classifier.decision.to_dict())
+    if classifier.reference is not None:
+        classifier.reference.save(folder)
     (folder / "recipe.toml").write_text(write_recipe(contents.recipe), encoding="utf-8")
     (folder / "README.md").write_text(contents.card, encoding="utf-8")
     if contents.example is not None:
@@ -248,7 +254,11 @@ def classifier_of(folder: Path, about: Mapping[str, Any]) -> Classifier:
             raise TypeError(f"features is {width!r}")
         prefix = Prefix(identity, (width,), folder=folder, suffix=_read_suffix(folder, about))
         pixels = PixelChoices(about["resize"], about.get("views", 1), about.get("flip", True))
-        return Classifier(about["class_names"], prefix, head, pixels)
+        names = about["class_names"]
+        decision, reference = _read_decision(folder, len(names)), None
+        if decision is not None:
+            reference = read_reference(folder, width, len(names))
+        return Classifier(names, prefix, head, pixels, decision, reference)
     except HeadstartError:
         raise
     except (LookupError, TypeError, ValueError, OSError, SafetensorError) as error:
@@ -264,6 +274,14 @@ def _about_suffix(suffix: Suffix | None) -> dict[str, Any] | None:
     return {"layer": suffix.layer, "shape": list(suffix.shape), "whole": suffix.whole}
 
 
+def _read_decision(folder: Path, num_classes: int) -> Decision | None:
+    if not (folder / _DECISION).is_file():  # bundles of 0.1 had none
+        return None
+    return decision_from_dict(
+        json.loads((folder / _DECISION).read_text(encoding="utf-8")), num_classes
+    )
+
+
 def _read_suffix(folder: Path, about: Mapping[str, Any]) -> Suffix | None:
     from safetensors.numpy import load_file
 
@@ -275,26 +293,3 @@ def _read_suffix(folder: Path, about: Mapping[str, Any]) -> Suffix | None:
     return Suffix(
         values["layer"], shape, about["features"], weights, values["whole"], folder=folder
     )
-
-
-def seen_digests(digests: list[bytes]) -> bytes:
-    """The beginnings of the images' SHA-256, as `seen.bin` keeps them."""
-    return b"".join(sorted(digest[:SEEN_BYTES] for digest in digests))
-
-
-def was_seen(folder: Path, digests: tuple[bytes, ...]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """For each image's SHA-256, whether the bundle was trained on it; bool (n,)."""
-    try:
-        content = (folder / "seen.bin").read_bytes()
-    except OSError:
-        content = b""
-    seen = {content[start : start + SEEN_BYTES] for start in range(0, len(content), SEEN_BYTES)}
-    return np.array([digest[:SEEN_BYTES] in seen for digest in digests], dtype=bool)
-
-
-def fingerprint(digests: list[bytes], labels: list[str]) -> str:
-    """A name for a set of labelled images, whatever their order and names: SHA-256, hexadecimal."""
-    total = hashlib.sha256()
-    for digest, label in sorted(zip(digests, labels, strict=True)):
-        total.update(digest + label.encode("utf-8", "backslashreplace") + b"\0")
-    return total.hexdigest()

@@ -34,6 +34,10 @@ Bundle = Annotated[
 Data = Annotated[
     str, typer.Argument(help="Folder, CSV or zip of labelled images.", show_default=False)
 ]
+Level = Annotated[
+    float | None,
+    typer.Option(help="How often the candidates hold the true class.", show_default="0.9"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -108,7 +112,12 @@ def _run(data: str, options: FitOptions, out: Path) -> Run:
     recipe = options.to_recipe()
     with console.progress_shown():
         run = train(
-            data, recipe, out=out, device=options.device.value, time_limit=options.time_limit
+            data,
+            recipe,
+            out=out,
+            device=options.device.value,
+            time_limit=options.time_limit,
+            folds=options.cross_validate,
         )
     if options.json:
         console.print_json(run.to_dict())
@@ -156,6 +165,7 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="How many classes to show for each image.")] = 1,
     json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+    level: Level = None,
 ) -> None:
     """Classify images."""
     from headstart.bundle import load
@@ -166,6 +176,8 @@ def predict(
             "Both --json and --csv were given. Expected one of them. Leave one out."
         )
     classifier = load(bundle)
+    if level is not None:
+        classifier.choose_level(level)
     files = find_files(images)
     write = write_json if json else write_csv if csv else write_text
     with console.progress_shown():
@@ -179,16 +191,34 @@ def predict(
 
 
 @app.command()
-def evaluate(bundle: Bundle, data: Data, json: Json = False) -> None:
+def evaluate(bundle: Bundle, data: Data, json: Json = False, level: Level = None) -> None:
     """Test a classifier on labelled images."""
     from headstart.retest import evaluate_bundle
 
     with console.progress_shown():
-        result = evaluate_bundle(bundle, data)
+        result = evaluate_bundle(bundle, data, level=level)
     if json:
         console.print_json(result.to_dict())
     else:
         print(result.summary())
+
+
+@app.command()
+def compare(
+    bundle: Bundle,
+    other: Annotated[Path, typer.Argument(help="The bundle to compare with.", show_default=False)],
+    data: Data,
+    json: Json = False,
+) -> None:
+    """Test two classifiers on the same labelled images."""
+    from headstart.comparison import compare as test_both
+
+    with console.progress_shown():
+        found = test_both(bundle, other, data)
+    if json:
+        console.print_json(found.to_dict())
+    else:
+        print(found.summary())
 
 
 @app.command()

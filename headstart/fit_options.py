@@ -224,6 +224,13 @@ class FitOptions:
         Precision | None,
         typer.Option(help="What the frozen network computes in.", show_default="auto"),
     ] = None
+    cross_validate: Annotated[
+        int | None,
+        typer.Option(
+            help="Cross-validate the head on all images, too, in so many folds.",
+            show_default="not",
+        ),
+    ] = None
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 
     def to_recipe(self) -> Recipe:

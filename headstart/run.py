@@ -9,6 +9,7 @@ from typing import Any
 
 from headstart.bundle import Contents, save_bundle
 from headstart.classifier import Classifier
+from headstart.crossvalidation import CrossValidation
 from headstart.dataset import Problem
 from headstart.evaluation import Evaluation
 from headstart.recipe import Recipe
@@ -34,6 +35,7 @@ class Run:
         warnings: What the user should know about the data.
         seconds: `total`, and one figure a stage.
         bundle: Where it was saved, or None.
+        cross_validation: Of the head on frozen features, where it was asked for.
     """
 
     classifier: Classifier
@@ -51,11 +53,18 @@ class Run:
     bundle: Path | None
     computed: int
     contents: Contents = field(repr=False)
+    cross_validation: CrossValidation | None = None
 
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended it early."""
         return self.fine_tuning is not None and self.fine_tuning["stopped"] == "interrupted"
+
+    @property
+    def trust(self) -> dict[str, Any]:
+        """Calibration, sets, abstaining, unknown images, learning curve; also in the metrics."""
+        found: dict[str, Any] = self.contents.metrics["trust"]
+        return found
 
     @property
     def images(self) -> dict[str, int]:
@@ -94,6 +103,9 @@ class Run:
             "choice": self.choice,
             "fine_tuning": self.fine_tuning,
             "metrics": self.contents.metrics,
+            "cross_validation": None
+            if self.cross_validation is None
+            else self.cross_validation.to_dict(),
         }
 
 

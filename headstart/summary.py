@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headstart.console import displayable
 from headstart.evaluation import summary
+from headstart.trust_figures import trust_lines
 
 if TYPE_CHECKING:
     from headstart.backbones import BackboneInfo
@@ -44,6 +45,9 @@ def run_summary(run: Run) -> str:
         *(f"Note: {displayable(text)}" for text in run.warnings),
         "",
         displayable(summary(run.evaluation)),
+        "",
+        *(displayable(line) for line in trust_lines(run.trust)),
+        *([] if run.cross_validation is None else [run.cross_validation.summary()]),
         "",
         f"{seconds['total']:.1f} seconds ({stages}); features: {computed}.",
     ]

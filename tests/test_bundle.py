@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 from tiny_run import CLASSES, trained
 
-from headstart import bundle
 from headstart.bundle import check_target, load, read_about, save_bundle
 from headstart.errors import HeadstartError
+from headstart.seen import was_seen
 
 FILES = {
     "README.md",
@@ -128,9 +128,9 @@ def test_it_knows_what_it_was_trained_on(place: Path) -> None:
     files = trained().run.files
     for part, seen in (("train", True), ("validation", True), ("test", False)):
         digests = [hashlib.sha256(path.read_bytes()).digest() for path, _ in files[part]]
-        assert bundle.was_seen(place, tuple(digests)).tolist() == [seen] * len(digests)
+        assert was_seen(place, tuple(digests)).tolist() == [seen] * len(digests)
     (place / "seen.bin").unlink()
-    assert bundle.was_seen(place, (b"x" * 32,)).tolist() == [False]
+    assert was_seen(place, (b"x" * 32,)).tolist() == [False]
 
 
 def test_without_an_example(tmp_path: Path) -> None:

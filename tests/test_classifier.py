@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from tiny_run import CLASSES, SIDE, trained
 
+from headstart.answers import Prediction
 from headstart.bundle import load
-from headstart.classifier import Classifier, PixelChoices, Prediction
+from headstart.classifier import Classifier, PixelChoices
 from headstart.errors import HeadstartError
 from headstart.evaluation import evaluate
 from headstart.heads import Head

@@ -13,7 +13,7 @@ import pytest
 from command_line import run_command
 
 from headstart import cli
-from headstart.classifier import Prediction, Unreadable
+from headstart.answers import Prediction, Unreadable
 from headstart.errors import HeadstartError
 
 Capture = pytest.CaptureFixture[str]

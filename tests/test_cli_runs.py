@@ -14,8 +14,8 @@ import pytest
 from command_line import run_command
 from tiny_run import CLASSES, RECIPE, SIDE, fresh_cache, make_mixed_folder, trained
 
+from headstart.answers import Prediction
 from headstart.bundle import load
-from headstart.classifier import Prediction
 from headstart.evaluation import summary
 
 OPTIONS = f"--recipe frozen --backbone tiny --image-size {SIDE} --precision float32".split()

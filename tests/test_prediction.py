@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from headstart import prediction
-from headstart.classifier import Prediction, Unreadable
+from headstart.answers import Prediction, Unreadable
 from headstart.errors import HeadstartError
 
 JPEG = b"\xff\xd8\xff\xe0" + b"\0" * 28

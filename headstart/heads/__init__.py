@@ -11,7 +11,14 @@ from collections.abc import Callable
 from threadpoolctl import threadpool_limits
 
 from headstart.errors import HeadstartError
-from headstart.heads.data import HeadFit, HeldOut, TrainingData, choose_class_weight, choose_head
+from headstart.heads.data import (
+    HeadFit,
+    HeldOut,
+    Learnt,
+    TrainingData,
+    choose_class_weight,
+    choose_head,
+)
 from headstart.heads.head import Head, head_from_arrays
 from headstart.recipe import HEADS
 
@@ -19,6 +26,7 @@ __all__ = [
     "Head",
     "HeadFit",
     "HeldOut",
+    "Learnt",
     "TrainingData",
     "choose_class_weight",
     "choose_head",
