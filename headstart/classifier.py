@@ -286,11 +286,7 @@ def _several(images: Any) -> Iterable[Any]:
 
 
 def plain_view(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:
-    """What a network sees of an image, uint8 (height, width, 3).
-
-    Raises:
-        BadImage: It cannot be decoded; the text names a file.
-    """
+    """What a network sees of an image, uint8 (height, width, 3); or BadImage that names a file."""
     if isinstance(image, bytes):
         return decode(image, image_size, resize).pixels
     if isinstance(image, str | os.PathLike):

@@ -24,7 +24,7 @@ from headstart.classifier import Classifier, PixelChoices
 from headstart.errors import HeadstartError
 from headstart.explanation import Explanation, explain, heat_map, overlaid, overlay, shown_image
 from headstart.explanation.feature_map import open_feature_maps
-from headstart.explanation.neighbours import Neighbour, nearest
+from headstart.explanation.neighbours import Neighbour
 
 
 @pytest.fixture(scope="module")
@@ -115,23 +115,42 @@ def test_accents_may_be_composed_in_either_way(image: Path) -> None:
     assert found.class_name == names[1]
 
 
-def test_the_nearest_training_images() -> None:
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(30, 8))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+def test_the_nearest_training_images(bundle: Path) -> None:
+    classifier = headstart.load(bundle)
+    assert classifier.reference is not None
+    names = classifier.reference.names
+    for row in (0, 11, len(names) - 1):
+        path = trained().photos / names[row]
+        found = explain(bundle, path).nearest
+        assert (found[0].name, found[0].class_name) == (names[row], path.parent.name)
+        assert found[0].similarity == pytest.approx(1, abs=1e-3)
+        assert found[0].thumbnail == classifier.reference.thumbnails[row]
+        vectors = classifier.embed([trained().photos / name for name in names])
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        cosines = np.sort(vectors @ vectors[row])[::-1]
+        np.testing.assert_allclose([one.similarity for one in found], cosines[:5], atol=2e-3)
 
-    class Reference:
-        labels = np.arange(30) % 3
-        names = tuple(f"{row}.jpg" for row in range(30))
-        thumbnails = tuple(bytes([row]) for row in range(30))
 
-    Reference.vectors = vectors.astype(np.float16)  # type: ignore[attr-defined]
-    near = nearest((vectors[7] * 40).astype(np.float32), Reference(), CLASSES, 4)  # type: ignore[arg-type]
-    assert near[0].similarity == pytest.approx(1, abs=1e-3)
-    assert near[0] == Neighbour("7.jpg", CLASSES[1], near[0].similarity, bytes([7]))
-    order = np.argsort(-(vectors @ vectors[7]))[:4]
-    assert [one.name for one in near] == [f"{row}.jpg" for row in order]
-    assert nearest(np.zeros(8, np.float32), Reference(), CLASSES, 2)[0].similarity == 0  # type: ignore[arg-type]
+@pytest.mark.parametrize(("count", "given"), [(0, 0), (2, 2), (1000, 42)])
+def test_as_many_as_are_asked_for(bundle: Path, image: Path, count: int, given: int) -> None:
+    found = explain(bundle, image, neighbours=count)
+    assert len(found.nearest) == given
+    similarities = [one.similarity for one in found.nearest]
+    assert similarities == sorted(similarities, reverse=True)
+
+
+def test_a_bundle_that_keeps_no_training_images(image: Path, tmp_path: Path) -> None:
+    found = explain(named(CLASSES), image)
+    assert found.nearest == ()
+    assert "Nearest" not in str(found)
+    assert found.save(tmp_path / "x.png").is_file()
+
+
+def test_doubts_are_told(bundle: Path, image: Path) -> None:
+    found = explain(bundle, image)
+    doubtful = replace(found.prediction, candidates=("roses", "tulips"), unknown=True)
+    title = str(replace(found, prediction=doubtful)).splitlines()[0]
+    assert title.endswith("% (roses or tulips; unlike all training images)")
 
 
 def test_as_json(bundle: Path, image: Path) -> None:

@@ -127,3 +127,9 @@ def test_text_is_drawn_where_it_belongs() -> None:
     assert plain.shape == other.shape
     assert changed.max() - changed.min() < 40
     assert changed.min() > 10
+
+
+def test_an_example_without_a_thumbnail_keeps_its_place() -> None:
+    drawn = draw(replace(sheet(), examples=[Example(b"", "a class", "name.jpg")]))
+    assert ((np.asarray(drawn) == (222, 222, 226)).all(axis=-1)).sum() > 10_000
+    assert drawn.size == draw(sheet(examples=1)).size

@@ -68,8 +68,8 @@ def explain(
             Pillow image.
         class_name: The class that the map is of; None for the answer.
         method: `cam`, `grad-cam`, `occlusion`, or `auto`: the first of these that is possible.
-        neighbours: How many of the nearest training images to give. A classifier without its
-            bundle knows none.
+        neighbours: How many of the nearest training images to give, of those that the bundle
+            keeps; a bundle of an older headstart keeps none.
 
     Raises:
         BadImage: The image cannot be decoded.
@@ -85,8 +85,15 @@ def explain(
         label = class_number(classifier, prediction.label)
     found = _map_of(classifier, image, label, method)
     heat = put_in_place(found.heat(), shown.shape, classifier.image_size, classifier.resize)
-    name = classifier.class_names[label]
-    return Explanation(prediction, name, found.method, found.values, heat, shown)
+    return Explanation(
+        prediction=prediction,
+        class_name=classifier.class_names[label],
+        method=found.method,
+        values=found.values,
+        heat=heat,
+        image=shown,
+        nearest=_nearest(classifier, image, neighbours),
+    )
 
 
 def heat_map(
@@ -162,3 +169,10 @@ def class_number(classifier: Classifier, name: str) -> int:
 def _map_of(classifier: Classifier, image: ImageInput, label: int, method: str) -> ActivationMap:
     pixels = plain_view(image, classifier.image_size, classifier.resize)
     return activation_map(classifier, pixels, label, method)
+
+
+def _nearest(classifier: Classifier, image: ImageInput, count: int) -> tuple[Neighbour, ...]:
+    if classifier.reference is None or count < 1:
+        return ()
+    features = classifier.embed(image)[0]
+    return nearest(features, classifier.reference, classifier.class_names, count)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart import atomic
-from headstart.classifier import Prediction
+from headstart.answers import Prediction
 from headstart.errors import HeadstartError
 from headstart.explanation.colours import overlay
 from headstart.explanation.neighbours import Neighbour
@@ -22,6 +22,7 @@ from headstart.scan import encodable, printable
 
 Floats = npt.NDArray[np.float32]
 ENDINGS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_MOST_CANDIDATES = 3  # named in a line
 METHOD_NAMES = {
     "cam": "class activation map",
     "grad-cam": "Grad-CAM",
@@ -41,7 +42,7 @@ class Explanation:
         heat: The map over the image, float32 (height, width), 0 to 1; NaN where the network saw
             nothing.
         image: The image, upright, at most 800 pixels at its longer side, uint8 (height, width, 3).
-        nearest: Training images, the nearest first; none where the bundle has no reference.
+        nearest: Training images, the nearest first; none where the bundle keeps none.
     """
 
     prediction: Prediction
@@ -78,11 +79,14 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """The whole as JSON values; the map in the network's own grid."""
+        candidates = self.prediction.candidates
         return {
             "path": encodable(self.prediction.source),
             "label": self.prediction.label,
             "probability": self.prediction.probability,
             "probabilities": dict(self.prediction.probabilities),
+            "candidates": None if candidates is None else list(candidates),
+            "unknown": self.prediction.unknown,
             "class": self.class_name,
             "method": self.method,
             "map": [[float(one) for one in row] for row in self.values],
@@ -108,7 +112,9 @@ class Explanation:
         return "\n".join(lines)
 
     def _title(self) -> str:
-        return f"{printable(self.prediction.label)} {self.prediction.probability:.1%}"
+        doubts = "; ".join(self.prediction.doubts(_MOST_CANDIDATES))
+        text = f"{self.prediction.label} {self.prediction.probability:.1%}"
+        return printable(f"{text} ({doubts})" if doubts else text)
 
     def _caption(self) -> str:
         return f"what speaks for {printable(self.class_name)} ({METHOD_NAMES[self.method]})"

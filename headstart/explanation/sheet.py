@@ -23,7 +23,7 @@ _LEAST = 360  # pixels of a column; a smaller image is enlarged
 
 @dataclass(frozen=True)
 class Example:
-    """A small image, the bytes of a JPEG, with two lines below it."""
+    """A small image, the bytes of a JPEG or none, with two lines below it."""
 
     thumbnail: bytes
     first: str
@@ -133,8 +133,7 @@ class _Drawing:
         each = min(each, 12 * self.unit)
         for number, one in enumerate(examples):
             left = self.margin + number * (each + self.gap)
-            with Image.open(io.BytesIO(one.thumbnail), formats=["JPEG"]) as file:
-                small = file.convert("RGB")
+            small = _opened(one.thumbnail)
             scale = each / max(small.size)
             size = (max(1, round(small.width * scale)), max(1, round(small.height * scale)))
             self.image.paste(small.resize(size, Image.Resampling.BICUBIC), (left, self.y))
@@ -145,3 +144,10 @@ class _Drawing:
             self.text(one.second, left, each, 0.8, _GREY)
             self.y = begin
         self.y += each + round(2.6 * self.unit)
+
+
+def _opened(thumbnail: bytes) -> Image.Image:
+    if not thumbnail:
+        return Image.new("RGB", (1, 1), _LINE)
+    with Image.open(io.BytesIO(thumbnail), formats=["JPEG"]) as file:
+        return file.convert("RGB")
