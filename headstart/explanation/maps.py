@@ -49,7 +49,7 @@ class ActivationMap:
     def heat(self) -> Floats:
         """The values from 0, the coldest place, to 1, the hottest; all 0 where none stands out."""
         low, high = float(self.values.min()), float(self.values.max())
-        if high - low <= 1e-6 * max(abs(high), abs(low), 1e-6):
+        if high - low <= 1e-6 * max(abs(high), abs(low), 1):
             return np.zeros_like(self.values)
         return np.asarray((self.values - low) / (high - low), np.float32)
 
