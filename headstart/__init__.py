@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headstart.description import Description, describe
     from headstart.estimator import ImageClassifier
     from headstart.evaluation import Evaluation
+    from headstart.explanation import Explanation, explain
     from headstart.fixes import apply_fixes
     from headstart.ranking import Ranked, Ranking, rank
     from headstart.recipe import Recipe, read_recipe, write_recipe
@@ -46,6 +47,7 @@ __all__ = [
     "DatasetError",
     "Description",
     "Evaluation",
+    "Explanation",
     "Fetched",
     "Finding",
     "HeadstartError",
@@ -65,6 +67,7 @@ __all__ = [
     "cut_before_last",
     "cut_points",
     "describe",
+    "explain",
     "extract",
     "fetch_backbone",
     "fit",
@@ -87,6 +90,7 @@ _MODULES = {
     "Dataset": "headstart.dataset",
     "Description": "headstart.description",
     "Evaluation": "headstart.evaluation",
+    "Explanation": "headstart.explanation",
     "Fetched": "headstart.backbones.fetch",
     "Finding": "headstart.checkup",
     "ImageClassifier": "headstart.estimator",
@@ -103,6 +107,7 @@ _MODULES = {
     "cut_before_last": "headstart.cut",
     "cut_points": "headstart.cut",
     "describe": "headstart.description",
+    "explain": "headstart.explanation",
     "extract": "headstart.blocks",
     "fetch_backbone": "headstart.backbones.fetch",
     "fit": "headstart.training",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart import backbones_command, bundle_commands, console
+from headstart import backbones_command, bundle_commands, console, explain_command
 from headstart.bundle_commands import Data
 from headstart.check_options import CheckOptions
 from headstart.errors import HeadstartError
@@ -187,6 +187,7 @@ def rank(data: Data, options: RankOptions) -> None:
 
 for _command in bundle_commands.COMMANDS:
     app.command()(_command)
+app.command()(explain_command.explain)
 app.add_typer(backbones_command.app, name="backbones")
 
 
