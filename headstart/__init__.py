@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from headstart.fixes import apply_fixes
     from headstart.ranking import Ranked, Ranking, rank
     from headstart.recipe import Recipe, read_recipe, write_recipe
+    from headstart.reporting import Report, report
     from headstart.run import Run
     from headstart.training import fit
     from headstart.tuning import Tuning
@@ -56,6 +57,7 @@ __all__ = [
     "Ranked",
     "Ranking",
     "Recipe",
+    "Report",
     "Run",
     "Tuning",
     "__version__",
@@ -78,6 +80,7 @@ __all__ = [
     "rank",
     "read_dataset",
     "read_recipe",
+    "report",
     "unfreeze",
     "write_recipe",
 ]
@@ -97,6 +100,7 @@ _MODULES = {
     "Ranked": "headstart.ranking",
     "Ranking": "headstart.ranking",
     "Recipe": "headstart.recipe",
+    "Report": "headstart.reporting",
     "Run": "headstart.run",
     "Tuning": "headstart.tuning",
     "apply_fixes": "headstart.fixes",
@@ -118,6 +122,7 @@ _MODULES = {
     "rank": "headstart.ranking",
     "read_dataset": "headstart.dataset",
     "read_recipe": "headstart.recipe",
+    "report": "headstart.reporting",
     "unfreeze": "headstart.blocks",
     "write_recipe": "headstart.recipe",
 }

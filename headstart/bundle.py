@@ -14,6 +14,7 @@
     decision.json     thresholds of prediction sets, of abstaining and of unknown images
     reference.safetensors, .json  features, names and thumbnails of some training images
     README.md         model card
+    report.html       what it can do and how far to trust it, to look at; made of report.json
 
 The folder is written aside and renamed, and every file is checked against its checksum when it is
 loaded.
@@ -24,10 +25,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +42,10 @@ from headstart.recipe import Recipe, write_recipe
 from headstart.reference import read_reference
 from headstart.seen import FILE as SEEN
 from headstart.suffix import WEIGHTS, Suffix
+from headstart.versions import installed_versions
 
 FORMAT = 1
 _HEAD, _DECISION = "head.safetensors", "decision.json"
-_PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,8 @@ class Contents:
     """What a bundle holds besides the classifier; all dictionaries are JSON values.
 
     `fine_tuning`, `choice` and `checkup` are what `Run` says. `example` is uint8 (height, width, 3)
-    at the classifier's image size, with its expected probabilities.
+    at the classifier's image size, with its expected probabilities. `report` writes more files into
+    the folder; it is given what bundle.json will say.
     """
 
     recipe: Recipe
@@ -67,6 +67,7 @@ class Contents:
     fine_tuning: dict[str, Any] | None = None
     choice: dict[str, Any] | None = None
     checkup: dict[str, Any] | None = None
+    report: Callable[[Path, Mapping[str, Any]], None] | None = None
 
 
 def is_bundle(folder: Path) -> bool:
@@ -125,10 +126,35 @@ def save_bundle(folder: Path, classifier: Classifier, contents: Contents) -> Non
 
 
 def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
+    identity = write_network(classifier.prefix, folder)
+    _write_parts(folder, classifier, contents)
+    about = {
+        "format": FORMAT,
+        "class_names": list(classifier.class_names),
+        "image_size": list(classifier.image_size),
+        **asdict(classifier.pixels),
+        "features": classifier.prefix.width,
+        "head": classifier.head.kind,
+        "prefix": asdict(identity),
+        "suffix": _about_suffix(classifier.prefix.suffix),
+        "layers": classifier.prefix.layers(),
+        "recipe": contents.recipe.to_dict(),
+        "fine_tuning": contents.fine_tuning,
+        "choice": contents.choice,
+        "data": contents.data,
+        "versions": installed_versions(),
+    }
+    if contents.report is not None:
+        contents.report(folder, about)
+    about["files"] = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
+    _write_json(folder / "bundle.json", {**about, "checksum": _checksum(about)})
+
+
+def _write_parts(folder: Path, classifier: Classifier, contents: Contents) -> None:
+    """All but the network, what bundle.json says, and the report."""
     from PIL import Image
     from safetensors.numpy import save
 
-    identity = write_network(classifier.prefix, folder)
     (folder / _HEAD).write_bytes(save(classifier.head.arrays()))
     _write_json(folder / "metrics.json", contents.metrics)
     if contents.checkup is not None:
@@ -145,34 +171,6 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
         _write_json(
             folder / "example.json", {"file": "example.png", "probabilities": contents.expected}
         )
-    about = {
-        "format": FORMAT,
-        "class_names": list(classifier.class_names),
-        "image_size": list(classifier.image_size),
-        **asdict(classifier.pixels),
-        "features": classifier.prefix.width,
-        "head": classifier.head.kind,
-        "prefix": asdict(identity),
-        "suffix": _about_suffix(classifier.prefix.suffix),
-        "layers": classifier.prefix.layers(),
-        "recipe": contents.recipe.to_dict(),
-        "fine_tuning": contents.fine_tuning,
-        "choice": contents.choice,
-        "data": contents.data,
-        "versions": _versions(),
-        "files": {path.name: file_digest(path) for path in sorted(folder.iterdir())},
-    }
-    _write_json(folder / "bundle.json", {**about, "checksum": _checksum(about)})
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

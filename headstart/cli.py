@@ -8,12 +8,19 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart import backbones_command, bundle_commands, console, explain_command
+from headstart import (
+    backbones_command,
+    bundle_commands,
+    console,
+    explain_command,
+    report_command,
+)
 from headstart.bundle_commands import Data
 from headstart.check_options import CheckOptions
 from headstart.errors import HeadstartError
@@ -111,18 +118,22 @@ def _fixed(data: str, fixes: Path | None) -> str | Dataset:
 
 
 def _run(data: str, options: FitOptions, out: Path) -> Run:
+    from headstart.bundle import check_target
     from headstart.training import fit as train
 
     recipe = options.to_recipe()
+    check_target(out)
     with console.progress_shown():
         run = train(
             _fixed(data, options.fixes),
             recipe,
-            out=out,
+            out=out if options.report else None,
             device=options.device.value,
             time_limit=options.time_limit,
             folds=options.cross_validate,
         )
+        if not options.report:
+            run = replace(run, bundle=run.save(out, report=False))
     if options.json:
         console.print_json(run.to_dict())
     return run
@@ -188,6 +199,7 @@ def rank(data: Data, options: RankOptions) -> None:
 for _command in bundle_commands.COMMANDS:
     app.command()(_command)
 app.command()(explain_command.explain)
+app.command()(report_command.report)
 app.add_typer(backbones_command.app, name="backbones")
 
 

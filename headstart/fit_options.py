@@ -205,6 +205,12 @@ class FitOptions:
             show_default="not",
         ),
     ] = None
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report/--no-report", help="Put report.html, which shows test images, in the bundle."
+        ),
+    ] = True
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 
     def to_recipe(self) -> Recipe:

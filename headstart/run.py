@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +74,18 @@ class Run:
         """The number of images in each part."""
         return {name: len(files) for name, files in self.files.items()}
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, report: bool = True) -> Path:
         """Write the bundle to a folder; a bundle that stands there is replaced.
+
+        Args:
+            path: The folder.
+            report: Whether it gets `report.html`, which shows test images.
 
         Raises:
             HeadstartError: The place cannot be written, or holds something else.
         """
-        save_bundle(Path(path), self.classifier, self.contents)
+        contents = self.contents if report else replace(self.contents, report=None)
+        save_bundle(Path(path), self.classifier, contents)
         return Path(path)
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headstart.checkup.text import headline
 from headstart.console import displayable
 from headstart.evaluation import summary
+from headstart.reporting.material import PAGE
 from headstart.trust_figures import trust_lines
 
 if TYPE_CHECKING:
@@ -145,11 +146,19 @@ def next_commands(run: Run, example: Path | None = None) -> str:
     code = f"import headstart; print(headstart.load({place}).class_names)"
     return "\n".join(
         [
-            f"The classifier is in {bundle}. Next:",
+            f"The classifier is in {bundle}{_report_line(run)}. Next:",
             f"  headstart predict {bundle} {image}",
             f"  headstart evaluate {bundle} NEW_LABELLED_IMAGES",
             f"  python -c {shlex.quote(displayable(code))}",
         ]
+    )
+
+
+def _report_line(run: Run) -> str:
+    assert run.bundle is not None
+    there = (run.bundle / PAGE).is_file()
+    return (
+        f", and its report in {shlex.quote(displayable(str(run.bundle / PAGE)))}" if there else ""
     )
 
 

@@ -6,6 +6,7 @@ where it is asked for -> evaluation -> bundle.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from dataclasses import replace
@@ -18,15 +19,18 @@ import numpy.typing as npt
 from headstart import bundle, progress
 from headstart.card import model_card
 from headstart.checkup import CheckUp, examine
+from headstart.classifier import Classifier
 from headstart.crossvalidation import CrossValidation, check_folds, cross_validate_prepared
 from headstart.dataset import Dataset
 from headstart.evaluation import Evaluation, evaluate
+from headstart.explanation import overlaid
 from headstart.images import decode, read_bytes
 from headstart.learning import Learned, learn
 from headstart.plan import Times, times_of
 from headstart.preparation import Prepared, data_warnings, prepare, read
 from headstart.ranking.network import candidates_of, choose_network
 from headstart.recipe import Recipe
+from headstart.reporting import Tested, with_report
 from headstart.run import Run
 from headstart.seen import fingerprint, seen_digests
 from headstart.stopwatch import Stopwatch
@@ -134,7 +138,7 @@ def _finish(
     )
     if validated is not None:
         contents.metrics["cross_validation"] = validated.to_dict()
-    return Run(
+    run = Run(
         classifier=classifier,
         evaluation=test,
         validation=evaluations["validation"],
@@ -152,6 +156,17 @@ def _finish(
         computed=prepared.features.computed,
         contents=contents,
         cross_validation=validated,
+    )
+    return with_report(run, _tested(prepared, classifier, answered["test"]))
+
+
+def _tested(prepared: Prepared, classifier: Classifier, test: Answered) -> Tested:
+    """What the report shows of the test part; its maps are made when the run is saved."""
+    return Tested(
+        root=prepared.dataset.root,
+        probabilities=test.probabilities,
+        leaks=sum(map(len, prepared.split.leaks)),
+        explain=functools.partial(overlaid, classifier),
     )
 
 

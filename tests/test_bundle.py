@@ -23,6 +23,8 @@ FILES = {
     "recipe.toml",
     "reference.json",
     "reference.safetensors",
+    "report.html",
+    "report.json",
     "bundle.json",
     "checkup.json",
     "decision.json",
