@@ -30,7 +30,7 @@ from headstart.plan import Times, times_of
 from headstart.preparation import Prepared, data_warnings, prepare, read
 from headstart.ranking.network import candidates_of, choose_network
 from headstart.recipe import Recipe
-from headstart.reporting import Tested, with_report
+from headstart.reporting import ReportedPart, with_report
 from headstart.run import Run
 from headstart.seen import fingerprint, seen_digests
 from headstart.stopwatch import Stopwatch
@@ -160,9 +160,9 @@ def _finish(
     return with_report(run, _tested(prepared, classifier, answered["test"]))
 
 
-def _tested(prepared: Prepared, classifier: Classifier, test: Answered) -> Tested:
+def _tested(prepared: Prepared, classifier: Classifier, test: Answered) -> ReportedPart:
     """What the report shows of the test part; its maps are made when the run is saved."""
-    return Tested(
+    return ReportedPart(
         root=prepared.dataset.root,
         probabilities=test.probabilities,
         leaks=sum(map(len, prepared.split.leaks)),
