@@ -116,8 +116,8 @@ class _Examination:
             own = float(probabilities[place, self.dataset.labels[row]])
             suggested = self.dataset.class_names[other]
             text = (
-                f"labelled {self.classes[row]} ({own:.0%}), and a head that has not seen it says "
-                f"{suggested} ({float(probabilities[place, other]):.0%})"
+                f"labelled {self.classes[row]} ({own:.0%}), and a classifier that had not seen it "
+                f"says {suggested} ({float(probabilities[place, other]):.0%})"
             )
             score = -float(judged.margin[place])
             yield Finding("label", (self.names[row],), (self.classes[row],), text, score, suggested)
