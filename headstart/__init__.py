@@ -19,12 +19,17 @@ if TYPE_CHECKING:
     from headstart.backbones.fetch import Fetched, fetch_backbone
     from headstart.blocks import extract, freeze, unfreeze
     from headstart.bundle import load
+    from headstart.checkup import CheckUp, Finding, check
     from headstart.classifier import Classifier
+    from headstart.comparison import Comparison, compare
+    from headstart.crossvalidation import CrossValidation, cross_validate
     from headstart.cut import cut_at, cut_before_last, cut_points
     from headstart.dataset import Dataset, read_dataset
     from headstart.description import Description, describe
     from headstart.estimator import ImageClassifier
     from headstart.evaluation import Evaluation
+    from headstart.explanation import Explanation, explain
+    from headstart.fixes import apply_fixes
     from headstart.ranking import Ranked, Ranking, rank
     from headstart.recipe import Recipe, read_recipe, write_recipe
     from headstart.reporting import Report, report
@@ -35,12 +40,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckUp",
     "Classifier",
+    "Comparison",
+    "CrossValidation",
     "Dataset",
     "DatasetError",
     "Description",
     "Evaluation",
+    "Explanation",
     "Fetched",
+    "Finding",
     "HeadstartError",
     "ImageClassifier",
     "MissingExtra",
@@ -51,10 +61,15 @@ __all__ = [
     "Run",
     "Tuning",
     "__version__",
+    "apply_fixes",
+    "check",
+    "compare",
+    "cross_validate",
     "cut_at",
     "cut_before_last",
     "cut_points",
     "describe",
+    "explain",
     "extract",
     "fetch_backbone",
     "fit",
@@ -71,11 +86,16 @@ __all__ = [
 ]
 
 _MODULES = {
+    "CheckUp": "headstart.checkup",
     "Classifier": "headstart.classifier",
+    "Comparison": "headstart.comparison",
+    "CrossValidation": "headstart.crossvalidation",
     "Dataset": "headstart.dataset",
     "Description": "headstart.description",
     "Evaluation": "headstart.evaluation",
+    "Explanation": "headstart.explanation",
     "Fetched": "headstart.backbones.fetch",
+    "Finding": "headstart.checkup",
     "ImageClassifier": "headstart.estimator",
     "Ranked": "headstart.ranking",
     "Ranking": "headstart.ranking",
@@ -83,10 +103,15 @@ _MODULES = {
     "Report": "headstart.reporting",
     "Run": "headstart.run",
     "Tuning": "headstart.tuning",
+    "apply_fixes": "headstart.fixes",
+    "check": "headstart.checkup",
+    "compare": "headstart.comparison",
+    "cross_validate": "headstart.crossvalidation",
     "cut_at": "headstart.cut",
     "cut_before_last": "headstart.cut",
     "cut_points": "headstart.cut",
     "describe": "headstart.description",
+    "explain": "headstart.explanation",
     "extract": "headstart.blocks",
     "fetch_backbone": "headstart.backbones.fetch",
     "fit": "headstart.training",

@@ -4,12 +4,15 @@
                       versions, checksums of all files and of itself
     recipe.toml       every choice, for headstart fit --recipe
     metrics.json      the evaluation on each part
+    checkup.json      what was found in the images
     head.safetensors  the head's matrices
     prefix.xml, .bin  the frozen network (backbone.safetensors where OpenVINO is missing)
     suffix.xml, .bin  after fine-tuning, the part that was trained, and its weights as Keras has
                       them in suffix.safetensors
     example.png       a test image, with its expected answer in example.json
     seen.bin          the first 8 bytes of the SHA-256 of each image trained on, to find leaks later
+    decision.json     thresholds of prediction sets, of abstaining and of unknown images
+    reference.safetensors, .json  features, names and thumbnails of some training images
     README.md         model card
     report.html       what it can do and how far to trust it, to look at; made of report.json
 
@@ -27,31 +30,31 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from headstart import atomic
 from headstart.classifier import Classifier, PixelChoices
 from headstart.conversion import file_digest
+from headstart.decision import Decision, decision_from_dict
 from headstart.errors import HeadstartError
 from headstart.heads import head_from_arrays
 from headstart.images import Pixels
 from headstart.prefix import Prefix, PrefixIdentity, write_network
 from headstart.recipe import Recipe, write_recipe
+from headstart.reference import read_reference
+from headstart.seen import FILE as SEEN
 from headstart.suffix import WEIGHTS, Suffix
 from headstart.versions import installed_versions
 
 FORMAT = 1
-SEEN_BYTES = 8
-_HEAD = "head.safetensors"
+_HEAD, _DECISION = "head.safetensors", "decision.json"
 
 
 @dataclass(frozen=True)
 class Contents:
     """What a bundle holds besides the classifier; all dictionaries are JSON values.
 
-    `fine_tuning` and `choice` are what `Run` says. `example` is uint8 (height, width, 3) at the
-    classifier's image size, with its expected probabilities. `report` writes more files into the
-    folder, of which bundle.json will say what it is given.
+    `fine_tuning`, `choice` and `checkup` are what `Run` says. `example` is uint8 (height, width, 3)
+    at the classifier's image size, with its expected probabilities. `report` writes more files into
+    the folder; it is given what bundle.json will say.
     """
 
     recipe: Recipe
@@ -63,6 +66,7 @@ class Contents:
     seen: bytes
     fine_tuning: dict[str, Any] | None = None
     choice: dict[str, Any] | None = None
+    checkup: dict[str, Any] | None = None
     report: Callable[[Path, Mapping[str, Any]], None] | None = None
 
 
@@ -122,20 +126,8 @@ def save_bundle(folder: Path, classifier: Classifier, contents: Contents) -> Non
 
 
 def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
-    from PIL import Image
-    from safetensors.numpy import save
-
     identity = write_network(classifier.prefix, folder)
-    (folder / _HEAD).write_bytes(save(classifier.head.arrays()))
-    _write_json(folder / "metrics.json", contents.metrics)
-    (folder / "seen.bin").write_bytes(contents.seen)
-    (folder / "recipe.toml").write_text(write_recipe(contents.recipe), encoding="utf-8")
-    (folder / "README.md").write_text(contents.card, encoding="utf-8")
-    if contents.example is not None:
-        Image.fromarray(contents.example).save(folder / "example.png")
-        _write_json(
-            folder / "example.json", {"file": "example.png", "probabilities": contents.expected}
-        )
+    _write_parts(folder, classifier, contents)
     about = {
         "format": FORMAT,
         "class_names": list(classifier.class_names),
@@ -156,6 +148,29 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
         contents.report(folder, about)
     about["files"] = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
     _write_json(folder / "bundle.json", {**about, "checksum": _checksum(about)})
+
+
+def _write_parts(folder: Path, classifier: Classifier, contents: Contents) -> None:
+    """All but the network, what bundle.json says, and the report."""
+    from PIL import Image
+    from safetensors.numpy import save
+
+    (folder / _HEAD).write_bytes(save(classifier.head.arrays()))
+    _write_json(folder / "metrics.json", contents.metrics)
+    if contents.checkup is not None:
+        _write_json(folder / "checkup.json", contents.checkup)
+    (folder / SEEN).write_bytes(contents.seen)
+    if classifier.decision is not None:
+        _write_json(folder / _DECISION, classifier.decision.to_dict())
+    if classifier.reference is not None:
+        classifier.reference.save(folder)
+    (folder / "recipe.toml").write_text(write_recipe(contents.recipe), encoding="utf-8")
+    (folder / "README.md").write_text(contents.card, encoding="utf-8")
+    if contents.example is not None:
+        Image.fromarray(contents.example).save(folder / "example.png")
+        _write_json(
+            folder / "example.json", {"file": "example.png", "probabilities": contents.expected}
+        )
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
@@ -241,7 +256,11 @@ def classifier_of(folder: Path, about: Mapping[str, Any]) -> Classifier:
             raise TypeError(f"features is {width!r}")
         prefix = Prefix(identity, (width,), folder=folder, suffix=_read_suffix(folder, about))
         pixels = PixelChoices(about["resize"], about.get("views", 1), about.get("flip", True))
-        return Classifier(about["class_names"], prefix, head, pixels)
+        names = about["class_names"]
+        decision, reference = _read_decision(folder, len(names)), None
+        if decision is not None:
+            reference = read_reference(folder, width, len(names))
+        return Classifier(names, prefix, head, pixels, decision, reference)
     except HeadstartError:
         raise
     except (LookupError, TypeError, ValueError, OSError, SafetensorError) as error:
@@ -257,6 +276,14 @@ def _about_suffix(suffix: Suffix | None) -> dict[str, Any] | None:
     return {"layer": suffix.layer, "shape": list(suffix.shape), "whole": suffix.whole}
 
 
+def _read_decision(folder: Path, num_classes: int) -> Decision | None:
+    if not (folder / _DECISION).is_file():  # bundles of 0.1 had none
+        return None
+    return decision_from_dict(
+        json.loads((folder / _DECISION).read_text(encoding="utf-8")), num_classes
+    )
+
+
 def _read_suffix(folder: Path, about: Mapping[str, Any]) -> Suffix | None:
     from safetensors.numpy import load_file
 
@@ -268,26 +295,3 @@ def _read_suffix(folder: Path, about: Mapping[str, Any]) -> Suffix | None:
     return Suffix(
         values["layer"], shape, about["features"], weights, values["whole"], folder=folder
     )
-
-
-def seen_digests(digests: list[bytes]) -> bytes:
-    """The beginnings of the images' SHA-256, as `seen.bin` keeps them."""
-    return b"".join(sorted(digest[:SEEN_BYTES] for digest in digests))
-
-
-def was_seen(folder: Path, digests: tuple[bytes, ...]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """For each image's SHA-256, whether the bundle was trained on it; bool (n,)."""
-    try:
-        content = (folder / "seen.bin").read_bytes()
-    except OSError:
-        content = b""
-    seen = {content[start : start + SEEN_BYTES] for start in range(0, len(content), SEEN_BYTES)}
-    return np.array([digest[:SEEN_BYTES] in seen for digest in digests], dtype=bool)
-
-
-def fingerprint(digests: list[bytes], labels: list[str]) -> str:
-    """A name for a set of labelled images, whatever their order and names: SHA-256, hexadecimal."""
-    total = hashlib.sha256()
-    for digest, label in sorted(zip(digests, labels, strict=True)):
-        total.update(digest + label.encode("utf-8", "backslashreplace") + b"\0")
-    return total.hexdigest()

@@ -11,9 +11,9 @@ import functools
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -21,47 +21,21 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from headstart.answers import Prediction, Unreadable
 from headstart.augment import prediction_views
+from headstart.decision import Decision
 from headstart.engine import Engine, to_half
 from headstart.errors import HeadstartError
 from headstart.heads import Head
+from headstart.heads.head import AnyFloats
 from headstart.images import BadImage, Pixels, decode, from_array, read_bytes
 from headstart.prefix import Prefix
+from headstart.reference import Reference
 from headstart.workers import map_in_order
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | Pixels | Image.Image"
 Vectors: TypeAlias = npt.NDArray[np.float32]
 _BATCH = 256  # images whose features are put through the head at once
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one image.
-
-    `label` is the most probable class and `probability` its probability, 0 to 1; `probabilities`
-    has every class, most probable first. `source` is the file, "" for an image that came as data.
-    """
-
-    label: str
-    probability: float
-    probabilities: Mapping[str, float]
-    source: str = ""
-
-    def top(self, count: int) -> list[tuple[str, float]]:
-        """The `count` most probable classes with their probabilities."""
-        return list(self.probabilities.items())[:count]
-
-    def __str__(self) -> str:
-        """The label and its probability."""
-        return f"{self.label} ({self.probability:.1%})"
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A file for which there is no answer, and why."""
-
-    source: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -85,10 +59,18 @@ class Classifier:
         prefix: The frozen network.
         head: The classifier put on its features.
         pixels: How an image becomes what the network sees.
+        decision: The thresholds of `Prediction.candidates` and `unknown`, or None.
+        reference: Training images that a new one is compared with, or None.
     """
 
     def __init__(
-        self, class_names: Sequence[str], prefix: Prefix, head: Head, pixels: PixelChoices
+        self,
+        class_names: Sequence[str],
+        prefix: Prefix,
+        head: Head,
+        pixels: PixelChoices,
+        decision: Decision | None = None,
+        reference: Reference | None = None,
     ) -> None:
         if head.width != prefix.width or head.num_classes != len(class_names):
             raise HeadstartError(
@@ -98,6 +80,7 @@ class Classifier:
             )
         self.class_names = tuple(class_names)
         self.prefix, self.head, self.pixels = prefix, head, pixels
+        self.decision, self.reference = decision, reference
         self._engine: Engine | None = None
         self._opening = threading.Lock()
 
@@ -110,6 +93,14 @@ class Classifier:
     def image_size(self) -> tuple[int, int]:
         """(height, width) in pixels at which the network sees an image."""
         return self.prefix.identity.image_size
+
+    def choose_level(self, level: float) -> None:
+        """Let `Prediction.candidates` hold the true class as often as this: 0.8, 0.9, 0.95 or 0.99.
+
+        Raises:
+            HeadstartError: There are no sets for it.
+        """
+        self.decision = (self.decision or Decision({}, (), "")).at(level)
 
     @overload
     def predict(self, images: ImageInput) -> Prediction: ...  # type: ignore[overload-overlap]
@@ -128,11 +119,8 @@ class Classifier:
         Raises:
             BadImage: An image cannot be decoded; the text names it.
         """
-        answers = [
-            one
-            for one in self._finish(self._all(images, self.pixels.views))
-            if isinstance(one, Prediction)
-        ]
+        found = self._finish(self._all(images, self.pixels.views))
+        answers = [one for one in found if isinstance(one, Prediction)]
         return answers[0] if _is_one(images) else answers
 
     def predict_proba(self, images: ImageInput | Sequence[ImageInput]) -> Vectors:
@@ -186,13 +174,13 @@ class Classifier:
         self, block: Sequence[tuple[ImageInput, Vectors | BadImage]]
     ) -> Iterator[Prediction | Unreadable]:
         vectors = [result for _, result in block if not isinstance(result, BadImage)]
-        rows = iter(self._probabilities(np.stack(vectors)) if vectors else ())
+        rows = iter(self._predictions(np.stack(vectors)) if vectors else ())
         for image, result in block:
             source = os.fspath(image) if isinstance(image, str | os.PathLike) else ""
             if isinstance(result, BadImage):
                 yield Unreadable(source, str(result))
             else:
-                yield self._prediction(next(rows), source)
+                yield replace(next(rows), source=source)
 
     def _probabilities(self, vectors: Vectors) -> Vectors:
         """Mean over the views: features (n, views, width) -> (n, classes)."""
@@ -203,11 +191,27 @@ class Classifier:
         mean: Vectors = each.reshape(count, views, -1).mean(axis=1)
         return mean
 
-    def _prediction(self, row: Vectors, source: str) -> Prediction:
-        order = np.argsort(-row, kind="stable")
-        ranked = {self.class_names[index]: float(row[index]) for index in order}
-        best = int(order[0])
-        return Prediction(self.class_names[best], float(row[best]), ranked, source)
+    def _predictions(self, vectors: Vectors) -> Iterator[Prediction]:
+        """The answer for each of n images, of features (n, views, width)."""
+        probabilities, names = self._probabilities(vectors), self.class_names
+        sets = None if self.decision is None else self.decision.sets(probabilities)
+        strange = self.strange(vectors[:, 0])
+        for row, values in enumerate(probabilities):
+            order = np.argsort(-values, kind="stable")
+            ranked = {names[index]: float(values[index]) for index in order}
+            found = None if sets is None else tuple(names[at] for at in order if sets[row, at])
+            best = int(order[0])
+            yield Prediction(
+                names[best], float(values[best]), ranked, "", found, bool(strange[row])
+            )
+
+    def strange(self, features: AnyFloats) -> npt.NDArray[np.bool_]:
+        """Whether images are unlike all that were trained on, (n,), by features (n, width)."""
+        beyond = None if self.decision is None else self.decision.unknown_beyond
+        if beyond is None or self.reference is None:
+            return np.zeros(len(features), bool)
+        result: npt.NDArray[np.bool_] = self.reference.distances(features) > beyond
+        return result
 
     def _stream(
         self, images: Iterable[ImageInput], views: int
@@ -234,7 +238,7 @@ class Classifier:
         self, image: ImageInput, *, views: int
     ) -> tuple[ImageInput, list[Pixels] | BadImage]:
         try:
-            plain = _pixels(image, self.image_size, self.resize)
+            plain = plain_view(image, self.image_size, self.resize)
             return image, prediction_views(plain, views, self.pixels.flip)
         except BadImage as error:
             return image, error
@@ -281,7 +285,8 @@ def _several(images: Any) -> Iterable[Any]:
     return [images] if _is_one(images) else images
 
 
-def _pixels(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:
+def plain_view(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:
+    """What a network sees of an image, uint8 (height, width, 3); or BadImage that names a file."""
     if isinstance(image, bytes):
         return decode(image, image_size, resize).pixels
     if isinstance(image, str | os.PathLike):

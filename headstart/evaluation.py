@@ -6,19 +6,26 @@ simplest answer, always the most frequent class, would reach. Without images the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from headstart import metrics
 from headstart.errors import HeadstartError
+from headstart.intervals import NAMES, Interval, bootstrap_intervals
 from headstart.metrics import Probabilities, Rows
 from headstart.scan import printable
 
 _MOST_ROWS = 20  # classes shown as text
 _NAME_WIDTH = 30
+_SAID = {
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss",
+    "calibration_error": "calibration error",
+}
 _LARGEST_MATRIX = 200  # classes; the whole matrix of more is no part of `to_dict`
 
 
@@ -63,6 +70,8 @@ class Evaluation:
         classes: One `ClassResult` a class.
         pairs: int64 (m, 3), sorted: each true class that got some answer, that answer, and for how
             many images.
+        intervals: 95% intervals (bootstrap) of `balanced_accuracy`, `macro_f1`, `log_loss` and
+            `calibration_error`; empty for fewer than two images.
     """
 
     images: int
@@ -77,6 +86,7 @@ class Evaluation:
     baseline_class: str
     classes: tuple[ClassResult, ...]
     pairs: Rows
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def confusion(self) -> Rows:
@@ -96,6 +106,7 @@ class Evaluation:
         return {
             **values,
             "classes": [dict(vars(one)) for one in self.classes],
+            "intervals": {name: list(ends) for name, ends in self.intervals.items()},
             "confusion": self.confusion.tolist() if small else None,
             "confusions": [list(one) for one in self.confusions()],
         }
@@ -157,6 +168,7 @@ def evaluate(
         baseline_class=class_names[majority],
         classes=_class_results(matrix, class_names),
         pairs=np.column_stack([true, answer, matrix[true, answer]]),
+        intervals=bootstrap_intervals(probabilities, labels),
     )
 
 
@@ -191,13 +203,20 @@ def summary(evaluation: Evaluation) -> str:
         f"Test accuracy {one.accuracy:.3f} (95% interval {one.low:.3f} to {one.high:.3f}): "
         f"{right} of {one.images} images right.",
         f"Always answering '{_cut(one.baseline_class)}' would give {one.baseline:.3f}.",
-        f"Balanced accuracy {one.balanced_accuracy:.3f}, macro F1 {one.macro_f1:.3f}, "
-        f"log loss {one.log_loss:.3f}, calibration error {one.calibration_error:.3f}.",
+        f"{', '.join(_with_interval(one, name) for name in NAMES[:2])},",
+        f"{', '.join(_with_interval(one, name) for name in NAMES[2:])}.",
         "",
         *_class_table(one),
         *_confusion_lines(one),
     ]
     return "\n".join(lines)
+
+
+def _with_interval(evaluation: Evaluation, name: str) -> str:
+    """`log loss 0.259 (0.214 to 0.306)`."""
+    text = f"{_SAID[name]} {getattr(evaluation, name):.3f}"
+    ends = evaluation.intervals.get(name)
+    return text if ends is None else f"{text} ({ends[0]:.3f} to {ends[1]:.3f})"
 
 
 def _class_table(evaluation: Evaluation) -> list[str]:

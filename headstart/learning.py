@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.backbones import load_backbone
+from headstart.calibration import fit_temperature
 from headstart.classifier import Classifier, PixelChoices
 from headstart.engine import choose_engine, resolve_precision
 from headstart.errors import HeadstartError
 from headstart.features import PLAIN, extract
 from headstart.features.extraction import Source
 from headstart.finetune import Limits, Task, Tuned, chosen_views, fine_tune
-from headstart.heads import HeadFit, TrainingData, choose_head, fit_head
+from headstart.heads import Head, HeadFit, TrainingData, choose_head, fit_head
 from headstart.interruption import noticed
 from headstart.plan import Times, times_of
 from headstart.prefix import Prefix, make_prefix
@@ -25,13 +26,18 @@ from headstart.preparation import Material, prepare_images
 from headstart.recipe import AUTO, Recipe
 from headstart.stopwatch import Stopwatch
 
+FRACTIONS = (1 / 8, 1 / 4, 1 / 2)  # of the training images, for the learning curve
+_FEW = 40  # validation images, too few to find a temperature by them alone
+_NO_VIEWS = ("auto", "none")  # where the head learned from the images themselves
+
 
 @dataclass(frozen=True, eq=False)
 class Learned:
     """What is there once a head is fitted, and after fine-tuning what that gave.
 
     `recipe` is filled in: which head, which class weight, what was unfrozen in the end. `choice`
-    is how the network was found, where it was not given.
+    is how the network was found, where it was not given. `temperature` is what the logits of the
+    head are divided by.
     """
 
     material: Material
@@ -41,6 +47,31 @@ class Learned:
     task: Task | None = None
     tuned: Tuned | None = None
     choice: dict[str, Any] | None = None
+    temperature: float = 1.0
+
+    @property
+    def fine_tuned(self) -> bool:
+        """Whether anything but the head has learned."""
+        return self.tuned is not None and self.tuned.prefix.suffix is not None
+
+    @property
+    def head(self) -> Head:
+        """The head that answers, its temperature in it."""
+        if self.tuned is not None and self.fine_tuned:
+            return self.tuned.head  # has its temperature already
+        return self.fitted.head.tempered(self.temperature)
+
+    @property
+    def held_out(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] | None:
+        """Answers of cross-validation (m, classes) to training images, and their labels (m,).
+
+        Those of heads on the frozen network, before any temperature; None where there are none, or
+        where what was learned from are views.
+        """
+        held, train = self.fitted.held_out, self.material.split.train
+        if held is None or held.probabilities is None or self.recipe.augment not in _NO_VIEWS:
+            return None
+        return held.probabilities, self.material.labels[train][held.rows]
 
     @property
     def interrupted(self) -> bool:
@@ -49,10 +80,9 @@ class Learned:
 
     def classifier(self, class_names: Sequence[str]) -> Classifier:
         """Head and network together."""
-        head = self.fitted.head if self.tuned is None else self.tuned.head
         recipe = self.recipe
         pixels = PixelChoices(recipe.resize, recipe.views, recipe.flip)
-        return Classifier(class_names, self.prefix, head, pixels)
+        return Classifier(class_names, self.prefix, self.head, pixels)
 
     def features(self, part: str) -> npt.NDArray[np.float16]:
         """What the head gets for a part."""
@@ -96,7 +126,23 @@ def learn(
     if recipe.unfreeze == 0 and recipe.augment == "auto":
         recipe = replace(recipe, augment="none")
     learned = Learned(material, prefix, recipe, fitted)
-    return learned if recipe.unfreeze == 0 else _tuned(learned, times, watch)
+    return _calibrated(learned if recipe.unfreeze == 0 else _tuned(learned, times, watch))
+
+
+def _calibrated(learned: Learned) -> Learned:
+    """Find the temperature on the validation part, or see which one fine-tuning has found.
+
+    Where that part is small, the answers of cross-validation to the training part count as well.
+    """
+    if learned.tuned is not None and learned.fine_tuned:
+        after = learned.tuned.details["after"]
+        return replace(learned, temperature=1.0 if after is None else after["temperature"])
+    labels = learned.material.labels[learned.material.split.validation]
+    answers = learned.fitted.head.probabilities(learned.features("validation"))
+    if len(labels) < _FEW and (held := learned.held_out) is not None:
+        answers = np.concatenate([answers, held[0]])
+        labels = np.concatenate([labels, held[1]])
+    return replace(learned, temperature=fit_temperature(answers, labels))
 
 
 def choose_prefix(recipe: Recipe, device: str) -> tuple[Prefix, Recipe]:
@@ -140,6 +186,7 @@ def _head_data(material: Material, prefix: Prefix, recipe: Recipe) -> TrainingDa
         validation_features=features.matrix(split.validation),
         validation_labels=labels[split.validation],
         groups=np.repeat(material.groups[split.train], count),
+        fractions=() if views.count or not len(split.test) else FRACTIONS,
     )
 
 

@@ -19,6 +19,7 @@ Probabilities: TypeAlias = npt.NDArray[np.floating[Any]]
 
 _Z95 = 1.959963984540054  # the normal distribution holds 95% between -z and z
 _SMALLEST = 1e-15  # a probability of 0 counts as this in the log loss
+BINS = 15  # of the calibration error
 
 
 def wilson_interval(right: int, total: int) -> tuple[float, float]:
@@ -68,8 +69,14 @@ def log_loss(probabilities: Probabilities, labels: Rows) -> float | None:
     """Mean of -log(probability of the true class), in nats; None without images."""
     if not len(labels):
         return None
+    return float(log_losses(probabilities, labels).mean())
+
+
+def log_losses(probabilities: Probabilities, labels: Rows) -> Numbers:
+    """-log(probability of the true class) of each image, in nats, (n,)."""
     own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(own, _SMALLEST)).mean())
+    losses: Numbers = -np.log(np.maximum(own, _SMALLEST))
+    return losses
 
 
 def lower_beyond_chance(losses: Numbers, others: npt.NDArray[np.floating[Any]]) -> bool:
@@ -82,7 +89,7 @@ def lower_beyond_chance(losses: Numbers, others: npt.NDArray[np.floating[Any]]) 
 
 
 def expected_calibration_error(
-    probabilities: Probabilities, labels: Rows, bins: int = 15
+    probabilities: Probabilities, labels: Rows, bins: int = BINS
 ) -> float | None:
     """How far the stated probability of the answer is from how often it is right, 0 to 1.
 
@@ -93,10 +100,39 @@ def expected_calibration_error(
         return None
     stated = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels
-    # Bins are open to the left: (0, 1/15], (1/15, 2/15] ...
-    place = np.clip(np.ceil(stated * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(place, weights=right - stated, minlength=bins)
+    gaps = np.bincount(bin_of(stated, bins), weights=right - stated, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def bin_of(stated: Numbers, bins: int = BINS) -> Rows:
+    """The bin of each stated probability, (n,) from 0; bins are open to the left: (0, 1/15] ..."""
+    place: Rows = np.clip(np.ceil(stated * bins).astype(np.int64) - 1, 0, bins - 1)
+    return place
+
+
+def reliability(
+    probabilities: Probabilities, labels: Rows, bins: int = BINS
+) -> list[dict[str, float | int | None]]:
+    """What is stated against what is right, bin by bin, as JSON values.
+
+    Each has its bounds `low` and `high`, how many `images` are in it, the mean probability
+    `stated` of their answers and the share that is `right`, both None for an empty bin.
+    """
+    stated = probabilities.max(axis=1).astype(np.float64) if len(labels) else np.zeros(0)
+    right = probabilities.argmax(axis=1) == labels if len(labels) else np.zeros(0)
+    place = bin_of(stated, bins)
+    images = np.bincount(place, minlength=bins)
+    sums = [np.bincount(place, weights=one, minlength=bins) for one in (stated, right)]
+    return [
+        {
+            "low": at / bins,
+            "high": (at + 1) / bins,
+            "images": int(count),
+            "stated": float(sums[0][at] / count) if count else None,
+            "right": float(sums[1][at] / count) if count else None,
+        }
+        for at, count in enumerate(images)
+    ]
 
 
 def _share(part: Rows, whole: Rows) -> Numbers:

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from headstart import formats, progress
-from headstart.classifier import Prediction, Unreadable
+from headstart.answers import Prediction, Unreadable, in_words
 from headstart.errors import HeadstartError
 from headstart.scan import encodable, printable
 
+_MOST_CANDIDATES = 3  # named in a line of text
 Answers = Iterable[Prediction | Unreadable]
 
 
@@ -75,25 +76,26 @@ def write_text(answers: Answers, top: int, total: int) -> int:
             continue
         answered += 1
         classes = ", ".join(f"{printable(label)} {value:.3f}" for label, value in answer.top(top))
-        print(f"{printable(answer.source)}: {classes}")
+        doubts = "; ".join(map(printable, answer.doubts(_MOST_CANDIDATES)))
+        print(f"{printable(answer.source)}: {classes}{f' ({doubts})' if doubts else ''}")
     return answered
 
 
 def write_csv(answers: Answers, top: int, total: int) -> int:
-    """Print CSV: path, label and probability (numbered where `top` > 1), error.
+    """Print CSV: path, label and probability (numbered where `top` > 1), and three columns more.
 
-    Gives how many were answered.
+    `candidates` are as in the text, `cat or fox`, and empty where the classifier has no sets;
+    `unknown` is `yes` or empty; `error` says why there is no answer. Gives how many were answered.
     """
     writer = csv.writer(sys.stdout, lineterminator="\n")
     ranks = [""] if top == 1 else [f"_{rank + 1}" for rank in range(top)]
-    writer.writerow(
-        ["path", *(f"{name}{rank}" for rank in ranks for name in ("label", "probability")), "error"]
-    )
+    ranked = [f"{name}{rank}" for rank in ranks for name in ("label", "probability")]
+    writer.writerow(["path", *ranked, "candidates", "unknown", "error"])
     answered = 0
     for answer in _counted(answers, total):
         if isinstance(answer, Unreadable):
             writer.writerow(
-                [printable(answer.source), *[""] * (2 * len(ranks)), printable(answer.reason)]
+                [printable(answer.source), *[""] * (2 * len(ranks) + 2), printable(answer.reason)]
             )
             continue
         answered += 1
@@ -101,7 +103,9 @@ def write_csv(answers: Answers, top: int, total: int) -> int:
             cell for label, value in answer.top(top) for cell in (printable(label), f"{value:.6f}")
         ]
         cells += [""] * (2 * len(ranks) - len(cells))
-        writer.writerow([printable(answer.source), *cells, ""])
+        found = "" if answer.candidates is None else printable(in_words(answer.candidates))
+        unknown = "yes" if answer.unknown else ""
+        writer.writerow([printable(answer.source), *cells, found, unknown, ""])
     return answered
 
 
@@ -117,6 +121,9 @@ def write_json(answers: Answers, top: int, total: int) -> int:
             answered += 1
             classes = [{"label": label, "probability": value} for label, value in answer.top(top)]
             entry |= {"label": answer.label, "probability": answer.probability, "top": classes}
+            found = answer.candidates
+            entry |= {"candidates": None if found is None else list(found)}
+            entry |= {"unknown": answer.unknown}
         print(("," if index else "") + "\n " + json.dumps(entry, allow_nan=False), end="")
     print("\n]}")
     return answered

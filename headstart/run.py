@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from headstart.bundle import Contents, save_bundle
+from headstart.checkup import CheckUp
 from headstart.classifier import Classifier
+from headstart.crossvalidation import CrossValidation
 from headstart.dataset import Problem
 from headstart.evaluation import Evaluation
 from headstart.recipe import Recipe
@@ -32,8 +34,10 @@ class Run:
         files: The images of each part (train, validation, test), each with its class.
         skipped: Files that were not used, with the reason; used + skipped = found.
         warnings: What the user should know about the data.
+        checkup: What was found in the images.
         seconds: `total`, and one figure a stage.
         bundle: Where it was saved, or None.
+        cross_validation: Of the head on frozen features, where it was asked for.
     """
 
     classifier: Classifier
@@ -47,15 +51,23 @@ class Run:
     files: dict[str, tuple[tuple[Path, str], ...]]
     skipped: tuple[Problem, ...]
     warnings: tuple[str, ...]
+    checkup: CheckUp
     seconds: dict[str, float]
     bundle: Path | None
     computed: int
     contents: Contents = field(repr=False)
+    cross_validation: CrossValidation | None = None
 
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended it early."""
         return self.fine_tuning is not None and self.fine_tuning["stopped"] == "interrupted"
+
+    @property
+    def trust(self) -> dict[str, Any]:
+        """Calibration, sets, abstaining, unknown images, learning curve; also in the metrics."""
+        found: dict[str, Any] = self.contents.metrics["trust"]
+        return found
 
     @property
     def images(self) -> dict[str, int]:
@@ -92,6 +104,7 @@ class Run:
             "test": {**test, "low": self.evaluation.low, "high": self.evaluation.high},
             "skipped": [{"path": one.path, "reason": one.reason} for one in self.skipped],
             "warnings": list(self.warnings),
+            "checkup": self.checkup.to_dict(),
             "computed": self.computed,
             "seconds": self.seconds,
             "recipe": self.recipe.to_dict(),
@@ -99,6 +112,9 @@ class Run:
             "choice": self.choice,
             "fine_tuning": self.fine_tuning,
             "metrics": self.contents.metrics,
+            "cross_validation": None
+            if self.cross_validation is None
+            else self.cross_validation.to_dict(),
         }
 
 

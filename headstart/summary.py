@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headstart.checkup.text import headline
 from headstart.console import displayable
 from headstart.evaluation import summary
 from headstart.reporting.material import PAGE
+from headstart.trust_figures import trust_lines
 
 if TYPE_CHECKING:
     from headstart.backbones import BackboneInfo
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _MOST_SKIPPED = 5
 _MOST_OTHERS = 3
+# Kinds of findings worth a line; the others are in the bundle. Broken files are listed by name.
+_TOLD_KINDS = frozenset({"leak", "two_labels", "label", "shortcut", "copy", "outlier"})
 
 
 def run_summary(run: Run) -> str:
@@ -43,12 +47,25 @@ def run_summary(run: Run) -> str:
         *_tuning_lines(run.fine_tuning),
         *_skipped(run),
         *(f"Note: {displayable(text)}" for text in run.warnings),
+        *_checkup_lines(run),
         "",
         displayable(summary(run.evaluation)),
+        "",
+        *(displayable(line) for line in trust_lines(run.trust)),
+        *([] if run.cross_validation is None else [run.cross_validation.summary()]),
         "",
         f"{seconds['total']:.1f} seconds ({stages}); features: {computed}.",
     ]
     return "\n".join(lines)
+
+
+def _checkup_lines(run: Run) -> Iterator[str]:
+    """What kinds of things were found in the images, in one line."""
+    told = [
+        headline(kind, run.checkup.of(kind)) for kind in run.checkup.counts if kind in _TOLD_KINDS
+    ]
+    if told:
+        yield f"Check-up. {'. '.join(told)}. headstart check shows them."
 
 
 def _choice_lines(found: Mapping[str, Any] | None) -> Iterator[str]:

@@ -14,16 +14,20 @@ import pytest
 from PIL import Image
 from tiny_run import CLASSES, trained
 
-from headstart import bundle
 from headstart.bundle import check_target, load, read_about, save_bundle
 from headstart.errors import HeadstartError
+from headstart.seen import was_seen
 
 FILES = {
     "README.md",
     "recipe.toml",
+    "reference.json",
+    "reference.safetensors",
     "report.html",
     "report.json",
     "bundle.json",
+    "checkup.json",
+    "decision.json",
     "example.json",
     "example.png",
     "head.safetensors",
@@ -108,7 +112,7 @@ def test_what_it_says_of_itself(place: Path) -> None:
     assert {"python", "headstart", "numpy", "openvino", "pillow"} <= set(about["versions"])
     metrics = json.loads((place / "metrics.json").read_text())
     assert metrics["test"] == trained().run.evaluation.to_dict()
-    assert set(metrics) == {"train", "validation", "test"}
+    assert set(metrics) == {"train", "validation", "test", "trust"}
 
 
 def test_the_example_is_answered_as_expected(place: Path) -> None:
@@ -130,9 +134,9 @@ def test_it_knows_what_it_was_trained_on(place: Path) -> None:
     files = trained().run.files
     for part, seen in (("train", True), ("validation", True), ("test", False)):
         digests = [hashlib.sha256(path.read_bytes()).digest() for path, _ in files[part]]
-        assert bundle.was_seen(place, tuple(digests)).tolist() == [seen] * len(digests)
+        assert was_seen(place, tuple(digests)).tolist() == [seen] * len(digests)
     (place / "seen.bin").unlink()
-    assert bundle.was_seen(place, (b"x" * 32,)).tolist() == [False]
+    assert was_seen(place, (b"x" * 32,)).tolist() == [False]
 
 
 def test_without_an_example(tmp_path: Path) -> None:

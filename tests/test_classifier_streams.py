@@ -14,8 +14,9 @@ from test_classifier import close
 from tiny_run import trained
 
 from headstart import classifier as module
+from headstart.answers import Prediction, Unreadable
 from headstart.bundle import load
-from headstart.classifier import Classifier, Prediction, Unreadable
+from headstart.classifier import Classifier
 from headstart.prefix import Prefix
 
 

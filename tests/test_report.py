@@ -20,18 +20,18 @@ from tiny_run import CLASSES, trained
 import headstart
 from headstart import bundle
 from headstart.errors import HeadstartError
-from headstart.reporting import Examined, with_report
+from headstart.reporting import ReportedPart, with_report
 from headstart.reporting.gathering import MOST_FILES, MOST_WORST, gather
 from headstart.reporting.material import material_in
 from headstart.reporting.thumbnails import address, thumbnail, thumbnails
 from headstart.run import Run
 
 
-def examined(run: Run, **more: Any) -> Examined:
+def reported(run: Run, **more: Any) -> ReportedPart:
     """The test part of the run, with what its classifier answers."""
     paths = [path for path, _ in run.files["test"]]
     answers = run.classifier.predict_proba(paths)
-    return replace(Examined(trained().photos, answers), **more)
+    return replace(ReportedPart(trained().photos, answers), **more)
 
 
 def extra() -> dict[str, Any]:
@@ -75,8 +75,8 @@ def test_an_example_of_each_class_is_of_the_test_part() -> None:
 def test_written_again_it_is_the_same(tmp_path: Path) -> None:
     written = headstart.report(trained().bundle, out=tmp_path / "again.html")
     assert written.path.read_bytes() == (trained().bundle / "report.html").read_bytes()
-    assert written.parts == ("metrics.json", "report.json")
-    assert str(written).endswith("kB, from metrics.json, report.json.")
+    assert written.parts == ("metrics.json", "report.json", "checkup.json")
+    assert str(written).endswith("kB, from metrics.json, report.json, checkup.json.")
 
 
 def test_a_bundle_without_report_gives_the_figures(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_maps_are_made_where_someone_makes_them() -> None:
         return np.zeros((32, 40, 3), np.uint8)
 
     run = trained().run
-    worst = gather(run, examined(run, explain=explain), {})["worst"]
+    worst = gather(run, reported(run, explain=explain), {})["worst"]
     assert [(trained().photos / one["file"], one["answer"]) for one in worst] == asked
     assert [one["map"] is None for one in worst] == [True] + [False] * (len(worst) - 1)
 
@@ -109,7 +109,7 @@ def test_findings_get_thumbnails_but_not_all_of_them() -> None:
     names = [path.relative_to(trained().photos).as_posix() for path in trained().paths]
     finding = {"kind": "label", "files": [names[0], "no/such.png", names[2]]}
     kinds = [{"kind": str(number), "files": names[2 * number :]} for number in range(29)]
-    files = gather(run, examined(run), {"findings": [finding, *kinds]})["files"]
+    files = gather(run, reported(run), {"findings": [finding, *kinds]})["files"]
     assert names[0] in files
     assert "no/such.png" not in files
     assert 2 < len(files) < MOST_FILES
@@ -124,15 +124,11 @@ def test_nothing_is_made_before_the_run_is_saved(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     made: list[Any] = []
-
-    def gather_nothing(*values: Any) -> dict[str, Any]:
-        made.append(values)
-        return {}
-
-    monkeypatch.setattr("headstart.reporting.writing.gather", gather_nothing)
-    run = with_report(trained().run, examined(trained().run))
+    monkeypatch.setattr("headstart.reporting.writing.gather", lambda *values: made.append(values))
+    run = with_report(trained().run, reported(trained().run))
     assert not made
-    run.save(tmp_path / "bundle")
+    with pytest.raises(HeadstartError, match="it holds no object"):  # the stand-in gives nothing
+        run.save(tmp_path / "bundle")
     assert len(made) == 1
 
 
@@ -140,10 +136,10 @@ def test_images_that_have_gone_leave_the_rest(tmp_path: Path) -> None:
     run = trained().run
     gone = tuple((tmp_path / "gone" / path.name, label) for path, label in run.files["test"])
     moved = replace(run, files={**run.files, "test": gone})
-    found = gather(moved, examined(run), {})
+    found = gather(moved, reported(run), {})
     assert found["examples"] == []
     assert {one["image"] for one in found["worst"]} == {None}
-    path = with_report(moved, examined(run)).save(tmp_path / "bundle")
+    path = with_report(moved, reported(run)).save(tmp_path / "bundle")
     assert "not shown" in (path / "report.html").read_text(encoding="utf-8")
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
+from headstart.calibration import best_temperature, log_probabilities, smoothed_losses, warmed
 from headstart.finetune.inputs import Inputs, batches
 from headstart.finetune.learner import BATCH
 from headstart.heads.head import Floats
@@ -18,7 +16,6 @@ from headstart.metrics import lower_beyond_chance
 
 Rows = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
-_COLDEST = 1.5  # largest change of the temperature, as a power of e
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,33 +91,15 @@ def judge(network: Answering, part: Examples, smoothing: float) -> Judgement:
 
 def judgement(probabilities: Floats, labels: Rows, smoothing: float) -> Judgement:
     """Judge probabilities (n, classes) by the right labels (n,)."""
-    logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-30))
-    own = logs[np.arange(len(labels)), labels]
+    logs = log_probabilities(probabilities)
     right = probabilities.argmax(axis=1) == labels
     # As sure as so few images allow (Platt 1999), or the best temperature of a perfect answer is 0.
     doubt = 1 / (len(labels) + 2)
-    found = minimize_scalar(
-        lambda power: _smoothed(_warmed(logs, power), labels, doubt).mean(),
-        bounds=(-_COLDEST, _COLDEST),
-        method="bounded",
-    )
+    temperature = best_temperature(logs, labels, doubt)
     return Judgement(
-        loss=float(_smoothed(logs, labels, smoothing).mean()),
-        log_loss=float(-own.mean()),
+        loss=float(smoothed_losses(logs, labels, smoothing).mean()),
+        log_loss=float(smoothed_losses(logs, labels, 0.0).mean()),
         accuracy=float(right.mean()),
-        temperature=math.exp(found.x),
-        losses=_smoothed(_warmed(logs, found.x), labels, doubt),
+        temperature=temperature,
+        losses=smoothed_losses(warmed(logs, temperature), labels, doubt),
     )
-
-
-def _warmed(logs: Doubles, power: float) -> Doubles:
-    """Logarithms of probabilities after their division by a temperature of e^power."""
-    warmed: Doubles = log_softmax(logs / math.exp(power), axis=1)
-    return warmed
-
-
-def _smoothed(logs: Doubles, labels: Rows, smoothing: float) -> Doubles:
-    """The loss of each image with smoothed labels, (n,)."""
-    own = logs[np.arange(len(labels)), labels]
-    losses: Doubles = -(1 - smoothing) * own - smoothing * logs.mean(axis=1)
-    return losses

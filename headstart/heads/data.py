@@ -36,6 +36,8 @@ class TrainingData:
         validation_labels: (m,), or None.
         groups: (n,) number of the group of copies that a row belongs to, or None; a group stays in
             one fold.
+        fractions: Parts of the rows, 0 to 1, from which heads are learned as well, to see what more
+            images would give; by the linear head.
 
     Raises:
         HeadstartError: Shapes or labels that do not fit.
@@ -47,6 +49,7 @@ class TrainingData:
     validation_features: AnyFloats | None = None
     validation_labels: Rows | None = None
     groups: Rows | None = None
+    fractions: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Check shapes, types and labels."""
@@ -91,10 +94,27 @@ class HeldOut:
         rows: (m,) which rows; none twice.
         losses: (m,) -log of the probability of the right class.
         right: (m,) whether the right class was the most probable.
+        probabilities: (m, num_classes), or None where that would take too much memory.
     """
 
     rows: Rows
     losses: Floats
+    right: npt.NDArray[np.bool_]
+    probabilities: Floats | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """How rows are answered by heads that learned from more and more of the other rows.
+
+    Attributes:
+        rows: (m,) which rows; none twice.
+        images: How many rows the heads learned from, on average, the fewest first.
+        right: bool (len(images), m), whether the right class was the most probable.
+    """
+
+    rows: Rows
+    images: tuple[int, ...]
     right: npt.NDArray[np.bool_]
 
 
@@ -102,12 +122,13 @@ class HeldOut:
 class HeadFit:
     """A fitted head, and what was found on the way (`details`: JSON values).
 
-    `held_out` is there where the head cross-validates.
+    `held_out` is there where the head cross-validates, `learnt` where `fractions` were given.
     """
 
     head: Head
     details: dict[str, Any]
     held_out: HeldOut | None = None
+    learnt: Learnt | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,6 +75,17 @@ class Head:
             result[rows] = softmax(self._apply(features[rows]))
         return result
 
+    def tempered(self, temperature: float) -> Head:
+        """The same with all logits divided by a number above 0: as sure as it should be.
+
+        Which class is the most probable stays the same; a class without training images, which has
+        no weights, stays as improbable as it is.
+        """
+        weights, bias = self.layers[-1]
+        divisor = np.where(weights.any(axis=0), np.float32(temperature), np.float32(1))
+        last = (weights / divisor).astype(np.float32), (bias / divisor).astype(np.float32)
+        return Head(self.kind, (*self.layers[:-1], last))
+
     def arrays(self) -> dict[str, Floats]:
         """The layers under flat names, as `head_from_arrays` reads them.
 

@@ -17,6 +17,7 @@ from headstart import progress
 from headstart.heads.data import (
     ABSENT_BIAS,
     HeadFit,
+    HeldOut,
     TrainingData,
     choose_class_weight,
     measure_scaling,
@@ -58,7 +59,7 @@ def fit_prototype(data: TrainingData, *, seed: int, class_weight: str) -> HeadFi
         prototypes = means.astype(np.float32)
         squares = _left_out_squares(data, prototypes, scaling.apply(data.features))
         weights = row_weights(data.labels, counts, weight)
-        details = _choose_sharpness(squares, data, weights)
+        details, held = _choose_sharpness(squares, data, weights)
     sharpness = np.float32(details["sharpness"] / data.width)
     bias = -sharpness / 2 * np.einsum("kd,kd->k", prototypes, prototypes)
     # Scores that add up to 0 give the same answer, and the best is never below an absent class's.
@@ -67,7 +68,9 @@ def fit_prototype(data: TrainingData, *, seed: int, class_weight: str) -> HeadFi
     bias[present] -= bias[present].mean()
     folded, shifted = scaling.fold(sharpness * prototypes.T, bias)
     shifted[~present] = ABSENT_BIAS
-    return HeadFit(Head("prototype", ((folded, shifted),)), {"class_weight": weight, **details})
+    return HeadFit(
+        Head("prototype", ((folded, shifted),)), {"class_weight": weight, **details}, held
+    )
 
 
 def _left_out_squares(data: TrainingData, prototypes: Floats, scaled: Floats) -> Floats:
@@ -89,22 +92,25 @@ def _left_out_squares(data: TrainingData, prototypes: Floats, scaled: Floats) ->
     return result
 
 
-def _choose_sharpness(squares: Floats, data: TrainingData, weights: Floats) -> dict[str, Any]:
+def _choose_sharpness(
+    squares: Floats, data: TrainingData, weights: Floats
+) -> tuple[dict[str, Any], HeldOut | None]:
     able = np.flatnonzero(data.counts[data.labels] > 1)
     if not len(able):
         found = {"cv_accuracy": None, "cv_log_loss": None, "cv_images": 0}
-        return {"sharpness": DEFAULT_SHARPNESS, **found}
+        return {"sharpness": DEFAULT_SHARPNESS, **found}, None
     labels, share = data.labels[able], weights[able] / weights[able].sum()
-    losses = []
+    tried = []
     for sharpness in SHARPNESS:
         answers = softmax(-np.float32(sharpness / data.width / 2) * squares[able])
-        own = np.maximum(answers[np.arange(len(able)), labels], 1e-30)
-        losses.append(float(-(np.log(own) * share).sum()))
-    best = int(np.argmin(losses))
+        losses = -np.log(np.maximum(answers[np.arange(len(able)), labels], 1e-30))
+        tried.append((float(losses @ share), sharpness, losses, answers))
+    loss, sharpness, losses, answers = min(tried, key=lambda one: one[0])
     right = squares[able].argmin(axis=1) == labels
-    return {
-        "sharpness": SHARPNESS[best],
+    details = {
+        "sharpness": sharpness,
         "cv_accuracy": float(right.mean()),
-        "cv_log_loss": losses[best],
+        "cv_log_loss": loss,
         "cv_images": len(able),
     }
+    return details, HeldOut(able, losses, right, answers)

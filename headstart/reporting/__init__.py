@@ -3,7 +3,7 @@
 `report` writes it again from a bundle; `with_report` lets a run write it when it is saved.
 """
 
-from headstart.reporting.gathering import Examined
+from headstart.reporting.gathering import ReportedPart
 from headstart.reporting.writing import Report, report, with_report
 
-__all__ = ["Examined", "Report", "report", "with_report"]
+__all__ = ["Report", "ReportedPart", "report", "with_report"]

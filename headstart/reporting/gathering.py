@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Examined:
+class ReportedPart:
     """The test part of a run.
 
     Attributes:
@@ -46,7 +46,7 @@ class Examined:
     explain: Explain | None = None
 
 
-def gather(run: Run, tested: Examined, checkup: Values) -> Values:
+def gather(run: Run, tested: ReportedPart, checkup: Values) -> Values:
     """What only the run knew, as `material` tells it.
 
     Args:
@@ -78,7 +78,7 @@ def _labels(run: Run) -> npt.NDArray[np.int64]:
 
 
 def _worst(
-    run: Run, tested: Examined, labels: npt.NDArray[np.int64], wrong: npt.NDArray[np.int64]
+    run: Run, tested: ReportedPart, labels: npt.NDArray[np.int64], wrong: npt.NDArray[np.int64]
 ) -> list[Values]:
     """The wrong answers that were given with the highest probability."""
     surest = tested.probabilities.max(axis=1)
@@ -94,7 +94,7 @@ def _worst(
     return found
 
 
-def _answer(run: Run, tested: Examined, row: int) -> Values:
+def _answer(run: Run, tested: ReportedPart, row: int) -> Values:
     answer = int(tested.probabilities[row].argmax())
     return {
         "true": run.files["test"][row][1],
@@ -103,7 +103,7 @@ def _answer(run: Run, tested: Examined, row: int) -> Values:
     }
 
 
-def _map(tested: Examined, path: Path, class_name: str) -> str | None:
+def _map(tested: ReportedPart, path: Path, class_name: str) -> str | None:
     """The map of one image; None where there is none, which is no reason to lose the rest."""
     if tested.explain is None:
         return None
@@ -113,7 +113,7 @@ def _map(tested: Examined, path: Path, class_name: str) -> str | None:
         return None
 
 
-def _examples(run: Run, tested: Examined, labels: npt.NDArray[np.int64]) -> list[Values]:
+def _examples(run: Run, tested: ReportedPart, labels: npt.NDArray[np.int64]) -> list[Values]:
     """For each of the first classes the test image of it that is as sure as half of them."""
     given = tested.probabilities[np.arange(len(labels)), labels]
     rows = []

@@ -11,7 +11,7 @@ from typing import Any
 
 from headstart import atomic
 from headstart.errors import HeadstartError
-from headstart.reporting.gathering import Examined, gather
+from headstart.reporting.gathering import ReportedPart, gather
 from headstart.reporting.material import (
     CHECKUP,
     EXTRA,
@@ -91,7 +91,7 @@ def _parts(material: Material) -> tuple[str, ...]:
     return tuple(name for name, there in found.items() if there)
 
 
-def with_report(run: Run, tested: Examined) -> Run:
+def with_report(run: Run, tested: ReportedPart) -> Run:
     """The run, which writes its report into each bundle it is saved to; nothing is made yet."""
 
     def write(folder: Path, about: Mapping[str, Any]) -> None:
