@@ -238,7 +238,7 @@ class Classifier:
         self, image: ImageInput, *, views: int
     ) -> tuple[ImageInput, list[Pixels] | BadImage]:
         try:
-            plain = _pixels(image, self.image_size, self.resize)
+            plain = plain_view(image, self.image_size, self.resize)
             return image, prediction_views(plain, views, self.pixels.flip)
         except BadImage as error:
             return image, error
@@ -285,7 +285,8 @@ def _several(images: Any) -> Iterable[Any]:
     return [images] if _is_one(images) else images
 
 
-def _pixels(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:
+def plain_view(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:
+    """What a network sees of an image, uint8 (height, width, 3); or BadImage that names a file."""
     if isinstance(image, bytes):
         return decode(image, image_size, resize).pixels
     if isinstance(image, str | os.PathLike):

@@ -170,11 +170,31 @@ def load_openvino() -> Any:
             sys.modules[reporter] = before
 
 
+def read_network(path: Path) -> Any:
+    """Read a converted network, to run it or to look into it.
+
+    Raises:
+        HeadstartError: OpenVINO is missing, or cannot load the file.
+    """
+    try:
+        return _core().read_model(str(path))
+    except RuntimeError as error:
+        raise _unloadable(str(path), error) from error
+
+
+def _unloadable(name: str, error: RuntimeError) -> HeadstartError:
+    return HeadstartError(
+        f"OpenVINO cannot load '{name}': {str(error).strip().splitlines()[-1]} Expected the "
+        "converted network that headstart wrote. Make the bundle or the cache anew."
+    )
+
+
 class OpenVINOEngine:
     """A converted prefix on the processor.
 
     Args:
-        model: The `.xml` file; one image in, uint8 or float32 (1, ...), float32 (1, ...) out.
+        model: The `.xml` file, or what `read_network` gives of one; one image in, uint8 or float32
+            (1, ...), float32 (1, ...) out.
         precision: `float32` or `bfloat16`; OpenVINO is always told, else it picks by itself.
         threads: How many images are computed at once, each by one thread; 0 is all processors.
 
@@ -182,7 +202,7 @@ class OpenVINOEngine:
         HeadstartError: OpenVINO is missing, or cannot load the file.
     """
 
-    def __init__(self, model: Path, precision: str, threads: int = 0) -> None:
+    def __init__(self, model: Path | Any, precision: str, threads: int = 0) -> None:
         threads = threads or cpu_count()
         options = {
             "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
@@ -191,14 +211,11 @@ class OpenVINOEngine:
             "INFERENCE_NUM_THREADS": threads,
             "ENABLE_CPU_PINNING": False,  # decoding shares the processors
         }
+        network = read_network(model) if isinstance(model, Path) else model
         try:
-            self._compiled = _core().compile_model(str(model), "CPU", options)
+            self._compiled = _core().compile_model(network, "CPU", options)
         except RuntimeError as error:
-            raise HeadstartError(
-                f"OpenVINO cannot load '{model}': {str(error).strip().splitlines()[-1]} "
-                "Expected the converted network that headstart wrote. Make the bundle or the cache "
-                "anew."
-            ) from error
+            raise _unloadable(str(model), error) from error
         # Two for each thread: while one is computed the next is already filled.
         self._most = 2 * threads
         # Requests that no stream holds; a deque, because its ends may be used by any thread.

@@ -22,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from headstart import formats
 from headstart.errors import HeadstartError
+from headstart.framing import frame
 
 Pixels = npt.NDArray[np.uint8]
 RESIZE_MODES = ("squash", "crop", "pad")
@@ -281,20 +282,11 @@ def _to_8_bits(values: npt.NDArray[np.generic]) -> Pixels:
 def _resize(image: Image.Image, target: tuple[int, int], resize: str) -> Image.Image:
     if resize == "squash":
         return image.resize(target, FILTER, reducing_gap=2.0)
-    width, height = image.size
+    framing = frame(image.size, target, resize)
     if resize == "crop":
-        scale = min(width / target[0], height / target[1])
-        left, top = (width - target[0] * scale) / 2, (height - target[1] * scale) / 2
-        box = (max(0.0, left), max(0.0, top), min(width, width - left), min(height, height - top))
-        return image.resize(target, FILTER, box=box, reducing_gap=2.0)
-    scale = min(target[0] / width, target[1] / height)
-    inner = (_inside(width * scale, target[0]), _inside(height * scale, target[1]))
+        return image.resize(target, FILTER, box=framing.source, reducing_gap=2.0)
+    left, top, right, bottom = framing.target
     padded = Image.new("RGB", target, PAD_COLOUR)
-    place = ((target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2)
-    padded.paste(image.resize(inner, FILTER, reducing_gap=2.0), place)
+    inner = image.resize((right - left, bottom - top), FILTER, reducing_gap=2.0)
+    padded.paste(inner, (left, top))
     return padded
-
-
-def _inside(length: float, limit: int) -> int:
-    """`length` rounded so that both margins are equal, as turning the image demands."""
-    return max(1, limit - 2 * round((limit - length) / 2))

@@ -92,16 +92,22 @@ class Prefix:
         Raises:
             HeadstartError: The weights or the converted network cannot be used.
         """
+        trained, identity = self.trained(), self.identity
+        if trained is None:
+            return self.open_frozen(threads)
+        last = trained.open(identity.engine, identity.precision, threads)
+        return last if trained.whole else Chain(self.open_frozen(threads), last)
+
+    def trained(self) -> Suffix | None:
+        """The trained part, ready for the engine; None where there is none."""
         suffix, identity = self.suffix, self.identity
-        if suffix is None:
-            return self._open_frozen(threads)
-        if identity.engine == "keras" and suffix.cut is None:
+        if suffix is not None and identity.engine == "keras" and suffix.cut is None:
             model = load_backbone(identity.backbone, weights=None).build(identity.image_size)
             suffix = replace(suffix, cut=cut_at(model, suffix.layer))
-        last = suffix.open(identity.engine, identity.precision, threads)
-        return last if suffix.whole else Chain(self._open_frozen(threads), last)
+        return suffix
 
-    def _open_frozen(self, threads: int) -> Engine:
+    def open_frozen(self, threads: int = 0) -> Engine:
+        """Start the engine of the frozen part alone."""
         if self.identity.engine == "openvino":
             return OpenVINOEngine(self.converted() / FILES[0], self.identity.precision, threads)
         return KerasEngine(self.model())

@@ -63,7 +63,7 @@ class Suffix:
             HeadstartError: The files cannot be used.
         """
         if engine == "openvino":
-            return OpenVINOEngine(self._converted(), precision, threads)
+            return OpenVINOEngine(self.converted(), precision, threads)
         return KerasEngine(self.model())
 
     def model(self) -> Any:
@@ -80,11 +80,12 @@ class Suffix:
         save_file(arrays, folder / WEIGHTS)
         if not importlib.util.find_spec("openvino"):
             return
-        source = self._converted()
+        source = self.converted()
         for name, suffix in zip(SUFFIX_FILES, (".xml", ".bin"), strict=True):
             shutil.copyfile(source.with_suffix(suffix), folder / name)
 
-    def _converted(self) -> Path:
+    def converted(self) -> Path:
+        """The converted network, an .xml file with a .bin file beside it."""
         if self.folder is not None:
             return self.folder / SUFFIX_FILES[0]
         return self._convert_once / FILES[0]
