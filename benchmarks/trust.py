@@ -85,7 +85,8 @@ def distances(classifier: Classifier, paths: list[Path]) -> Any:
 
 def measure(data: str, recipe: headstart.Recipe, others: list[Path]) -> dict[str, Any]:
     """One run and its figures."""
-    headstart.fit(data, recipe)
+    if recipe.unfreeze == 0:
+        headstart.fit(data, recipe)
     run = headstart.fit(data, recipe)  # features are kept now
     curve = run.trust["learning_curve"]
     assert run.evaluation.accuracy is not None
