@@ -28,7 +28,7 @@ from headstart.recipe import Recipe
 from headstart.run import Run
 from headstart.seen import fingerprint, seen_digests
 from headstart.stopwatch import Stopwatch
-from headstart.trust import Answered, answer_part, trust_figures, with_thresholds
+from headstart.trust import Answered, answer_part, measure_trust, with_thresholds
 
 
 def fit(
@@ -102,7 +102,7 @@ def _finish(
     test = evaluations["test"]
     with watch.stage("trust"), progress.stage("trust"):
         classifier = with_thresholds(prepared, learned, answered)
-        trust = trust_figures(prepared, learned, classifier, answered["test"], test)
+        trust = measure_trust(prepared, learned, classifier, answered["test"], test)
     contents = _contents(prepared, learned, evaluations, trust, answered["test"])
     if validated is not None:
         contents.metrics["cross_validation"] = validated.to_dict()

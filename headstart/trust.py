@@ -69,7 +69,7 @@ def with_thresholds(
     return classifier
 
 
-def trust_figures(
+def measure_trust(
     prepared: Prepared,
     learned: Learned,
     classifier: Classifier,
