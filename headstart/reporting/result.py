@@ -9,7 +9,7 @@ from headstart.reporting.blocks import Section, image, link
 from headstart.reporting.charts import hundred
 from headstart.reporting.html import Child, Markup, cut, is_image, join, name, tag
 from headstart.reporting.material import Material, part
-from headstart.reporting.wording import around, count, day, of_hundred, percent
+from headstart.reporting.wording import around, count, day, of_hundred, percent, sure
 
 FEW_TEST_IMAGES = 100
 FEW_OF_CLASS = 10
@@ -190,7 +190,7 @@ def examples(material: Material) -> Section | None:
     cards = []
     for one in found:
         right = one["true"] == one["answer"]
-        said: Child = [f"{percent(one['probability'], 0)} sure"]
+        said: Child = [f"{sure(one['probability'])} sure"]
         if not right:
             said = ["taken for ", name(one["answer"])]
         cards.append(
