@@ -39,7 +39,7 @@ class Prediction:
         """The label and its probability, and what speaks against relying on it."""
         doubts = self.doubts()
         text = f"{self.label} ({self.probability:.1%})"
-        return f"{text}, {'; '.join(doubts)}" if doubts else text
+        return "; ".join([text, *doubts])
 
     def doubts(self, most: int | None = None) -> list[str]:
         """What speaks against relying on the label, in words: `cat or fox`, `none of these`.
@@ -47,8 +47,10 @@ class Prediction:
         Args:
             most: How many candidates are named.
         """
-        sure = self.candidates is None or self.candidates == (self.label,)
-        said = [] if sure else [in_words(self.candidates or (), most)]
+        said: list[str] = []
+        if self.candidates is not None and self.candidates != (self.label,):
+            rather = len(self.candidates) == 1  # by its own threshold another class is likelier
+            said = [f"{'rather ' if rather else ''}{in_words(self.candidates, most)}"]
         return [*said, UNLIKE_ALL] if self.unknown else said
 
 

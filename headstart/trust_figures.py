@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from headstart.classifier import Classifier
-from headstart.conformal import abstaining_figures, set_figures
+from headstart.conformal import abstaining_figures, fewest_images, set_figures
 from headstart.heads.head import AnyFloats
 from headstart.metrics import Probabilities, Rows
 
@@ -28,17 +28,22 @@ def answer_figures(
         labels: (n,), the true classes.
 
     Returns:
-        `sets` (None where the classifier has no thresholds), `abstaining` and `unknown` (None where
+        `sets` (None where the classifier has no thresholds; `few` are the classes with too few
+        images for a threshold of their own), `abstaining` and `unknown` (None where
         it knows no training images).
     """
     decision, names = classifier.decision, classifier.class_names
     sets = None if decision is None else decision.sets(probabilities)
     known = decision is not None and classifier.reference is not None
     beyond = None if decision is None or not known else decision.unknown_beyond
+    found = None
+    if sets is not None and decision is not None:
+        found = set_figures(sets, labels, names, decision.level)
+        fewest = fewest_images(decision.level)
+        few = [name for name, count in zip(names, decision.images, strict=True) if count < fewest]
+        found |= {"few": few, "calibrated_on": decision.source}
     return {
-        "sets": None
-        if sets is None or decision is None
-        else set_figures(sets, labels, names, decision.level),
+        "sets": found,
         "abstaining": abstaining_figures(probabilities, labels),
         "unknown": None
         if beyond is None
@@ -126,6 +131,12 @@ def _set_lines(found: Mapping[str, Any]) -> Iterator[str]:
         f"{found['high']:.3f}) of the images have their class in their set; {sizes.get(1, 0)} sets "
         f"hold one class, {several} several, {sizes.get(0, 0)} none."
     )
+    if found.get("few"):
+        yield (
+            f"Too few images not learned from (under {fewest_images(found['level'])}) for a "
+            f"threshold of their own: {', '.join(found['few'][:_MOST])}; they have that of all "
+            "classes together, which may hold for them less often."
+        )
     off = [
         f"'{one['name']}' {one['covered']:.3f}"
         for one in found["classes"]

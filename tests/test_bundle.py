@@ -21,7 +21,10 @@ from headstart.seen import was_seen
 FILES = {
     "README.md",
     "recipe.toml",
+    "reference.json",
+    "reference.safetensors",
     "bundle.json",
+    "decision.json",
     "example.json",
     "example.png",
     "head.safetensors",
@@ -106,7 +109,7 @@ def test_what_it_says_of_itself(place: Path) -> None:
     assert {"python", "headstart", "numpy", "openvino", "pillow"} <= set(about["versions"])
     metrics = json.loads((place / "metrics.json").read_text())
     assert metrics["test"] == trained().run.evaluation.to_dict()
-    assert set(metrics) == {"train", "validation", "test"}
+    assert set(metrics) == {"train", "validation", "test", "trust"}
 
 
 def test_the_example_is_answered_as_expected(place: Path) -> None:

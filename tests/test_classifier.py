@@ -73,7 +73,7 @@ def test_a_prediction(classifier: Classifier, paths: list[Path]) -> None:
     assert sum(values) == pytest.approx(1, abs=1e-6)
     assert (found.label, found.probability) == next(iter(found.probabilities.items()))
     assert found.top(2) == list(found.probabilities.items())[:2]
-    assert str(found) == f"{found.label} ({found.probability:.1%})"
+    assert str(found) == "; ".join([f"{found.label} ({found.probability:.1%})", *found.doubts()])
 
 
 def test_several_of_all_sorts_in_order(classifier: Classifier, paths: list[Path]) -> None:

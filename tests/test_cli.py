@@ -122,10 +122,10 @@ def three_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     [
         ("", "a.jpg: rose 0.500"),
         ("--top 2", "a.jpg: rose 0.500, tulip 0.300"),
-        ("--csv", "path,label,probability,error"),
+        ("--csv", "path,label,probability,candidates,unknown,error"),
         (
             "--csv --top 1000000000",
-            "path,label_1,probability_1,label_2,probability_2,label_3,probability_3,error",
+            "path,label_1,probability_1,label_2,probability_2,label_3,probability_3,candidates,unknown,error",
         ),
         ("--json", '{"predictions": ['),
     ],

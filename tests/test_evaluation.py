@@ -130,7 +130,8 @@ def test_summary(evaluation: Evaluation) -> None:
     assert summary(evaluation).splitlines() == [
         "Test accuracy 0.700 (95% interval 0.481 to 0.855): 14 of 20 images right.",
         "Always answering 'bees' would give 0.550.",
-        "Balanced accuracy 0.492, macro F1 0.478, log loss 0.847, calibration error 0.100.",
+        "Balanced accuracy 0.492 (0.361 to 0.893), macro F1 0.478 (0.337 to 0.890),",
+        "log loss 0.847 (0.431 to 1.263), calibration error 0.100 (0.000 to 0.300).",
         "",
         "class  images  precision  recall  (95% interval)      F1",
         "ants        8      0.667   0.750  0.409 to 0.929   0.706",
@@ -162,7 +163,7 @@ def test_summary_of_many_classes_shows_the_worst() -> None:
 def test_summary_with_a_hostile_name(name: str) -> None:
     result = evaluate(*make_answers([(0, 0, 9), (1, 0, 2), (1, 1, 3)]), [name, "bees", "crabs"])
     lines = summary(result).splitlines()
-    assert len(lines) == 9
+    assert len(lines) == 10
     assert max(map(len, lines)) < 120
     assert "".join(lines).isprintable()
 

@@ -25,6 +25,7 @@ from headstart.evaluation import evaluate
 from headstart.frameworks import without_retracing_remarks
 from headstart.prefix import Prefix
 from headstart.recipe import Recipe
+from headstart.reference import unit_length
 from headstart.run import Run
 from headstart.training import fit
 from headstart.tuning import Tuning
@@ -270,3 +271,19 @@ def test_remarks_on_retracing_are_kept_back(
         "something else",
         "6 out of 6 triggered tf.function retracing.",
     ]
+
+
+def test_what_a_fine_tuned_network_knows_of_its_answers() -> None:
+    run = tuned("block3").run
+    assert run.fine_tuning is not None
+    assert run.trust["calibration"]["temperature"] == run.fine_tuning["after"]["temperature"]
+    decision, reference = run.classifier.decision, run.classifier.reference
+    assert decision is not None
+    assert (decision.source, decision.images) == ("validation", (2, 2, 2))
+    assert reference is not None
+    paths = [path for path, _ in run.files["train"]]
+    expected = unit_length(run.classifier.embed(paths))
+    np.testing.assert_allclose(reference.features, expected, atol=2e-3)
+    frozen = trained().run.classifier.reference
+    assert frozen is not None
+    assert not np.allclose(reference.features, frozen.features, atol=2e-3)

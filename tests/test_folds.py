@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headstart.heads.folds import assign_folds
+from headstart.heads.folds import assign_folds, draw_part
 
 LABELS = np.random.default_rng(0).choice(4, 203, p=[0.6, 0.25, 0.1, 0.05])
 
@@ -53,3 +53,16 @@ def test_the_same_on_every_platform() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_rows(count: int) -> None:
     assert sorted(assign_folds(np.zeros(count, np.int64), None, 5, 0)) == list(range(count))
+
+
+def test_a_part_of_the_rows_holds_each_class_in_proportion() -> None:
+    used = np.arange(len(LABELS)) % 3 > 0
+    half, eighth = (draw_part(LABELS, used, one, 0) for one in (1 / 2, 1 / 8))
+    assert (used | ~half).all()
+    assert (half | ~eighth).all()  # the smaller part lies in the larger
+    for label in range(4):
+        counts = [int((drawn & (label == LABELS)).sum()) for drawn in (used, half, eighth)]
+        assert counts[1] == -(-counts[0] // 2)
+        assert counts[2] == -(-counts[0] // 8) > 0
+    assert np.array_equal(draw_part(LABELS, used, 1.0, 0), used)
+    assert not np.array_equal(draw_part(LABELS, used, 1 / 2, 1), half)

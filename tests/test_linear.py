@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from headstart.errors import HeadstartError
-from headstart.heads import HeadFit, TrainingData, fit_head
+from headstart.heads import HeadFit, TrainingData, fit_head, logistic
 from headstart.heads import linear as module
 from headstart.heads.data import measure_scaling, row_weights
 from headstart.heads.folds import assign_folds
@@ -226,7 +226,7 @@ def test_block_by_block(monkeypatch: pytest.MonkeyPatch, class_weight: str) -> N
     data = make_data([60, 50, 20], 30, noise=2.0)
     held = fit(data, class_weight=class_weight)
     monkeypatch.setattr(module, "_KEPT_VALUES", 100)
-    monkeypatch.setattr(module, "row_blocks", partial(row_blocks, values=400))  # 13 rows
+    monkeypatch.setattr(logistic, "row_blocks", partial(row_blocks, values=400))  # 13 rows
     blocks = fit(data, class_weight=class_weight)
     assert blocks.details["l2"] == held.details["l2"]
     np.testing.assert_allclose(
@@ -260,3 +260,31 @@ def test_it_generalises() -> None:
     loss = log_loss(probabilities, labels)
     assert loss is not None
     assert loss < 0.5
+
+
+def test_what_was_held_out_has_its_probabilities() -> None:
+    counts = [60, 0, 50, 40]
+    features, labels = make_rows(counts, 12, noise=3.0)
+    held = fit(TrainingData(features, labels, 4)).held_out
+    assert held is not None
+    assert held.probabilities is not None
+    own = held.probabilities[np.arange(150), labels[held.rows]]
+    np.testing.assert_allclose(-np.log(own), held.losses, rtol=1e-5)
+    assert np.array_equal(held.probabilities.argmax(axis=1) == labels[held.rows], held.right)
+    assert (held.probabilities[:, 1] == 0).all()
+
+
+def test_heads_of_parts_of_the_images() -> None:
+    data = replace(make_data([120, 90, 60], 30, noise=4.0), fractions=(1 / 8, 1 / 2))
+    fitted = fit(data)
+    learnt, held = fitted.learnt, fitted.held_out
+    assert learnt is not None
+    assert held is not None
+    assert learnt.images == (27, 108, 216)  # of four of five folds
+    assert np.array_equal(learnt.rows, held.rows)
+    assert np.array_equal(learnt.right[-1], held.right)
+    shares = learnt.right.mean(axis=1)
+    assert shares[0] + 0.05 < shares[1] < shares[2]
+    alone = fit(replace(data, fractions=()))
+    assert alone.learnt is None
+    assert np.array_equal(alone.head.layers[0][0], fitted.head.layers[0][0])

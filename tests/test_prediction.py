@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from headstart import prediction
 from headstart.answers import Prediction, Unreadable
 from headstart.errors import HeadstartError
+from headstart.scan import printable
 
 JPEG = b"\xff\xd8\xff\xe0" + b"\0" * 28
 Capture = pytest.CaptureFixture[str]
@@ -109,6 +111,34 @@ def test_text_with_more_classes_than_there_are(capsys: Capture, top: int) -> Non
     assert capsys.readouterr().out == "a.jpg: rose 0.750, tulip 0.250\n"
 
 
+DOUBTS = [
+    ((), False, "none of these", []),
+    (("rose", "tulip"), False, "rose or tulip", ["rose", "tulip"]),
+    (("rose",), True, "unlike all training images", ["rose"]),
+    ((), True, "none of these; unlike all training images", []),
+    (("a", "b", "c", "d", "e"), False, "a or b or c or 2 more", ["a", "b", "c", "d", "e"]),
+    (("tulip",), False, "rather tulip", ["tulip"]),
+    (("rose",), False, "", ["rose"]),
+    (("a\nb", "\x1b[2J"), False, "a\\nb or \\x1b[2J", ["a\nb", "\x1b[2J"]),
+]
+
+
+@pytest.mark.parametrize(("candidates", "unknown", "said", "listed"), DOUBTS)
+def test_what_speaks_against_an_answer(
+    capsys: Capture, candidates: tuple[str, ...], unknown: bool, said: str, listed: list[str]
+) -> None:
+    one = replace(ROSE, candidates=candidates, unknown=unknown)
+    prediction.write_text([one], 1, 1)
+    assert capsys.readouterr().out == f"a.jpg: rose 0.750{f' ({said})' if said else ''}\n"
+    prediction.write_csv([one], 1, 1)
+    (row,) = read_csv(capsys.readouterr().out)[1:]
+    shown = " or ".join(map(printable, listed)) or "none of these"
+    assert row[3:] == [shown, "yes" if unknown else "", ""]
+    prediction.write_json([one], 1, 1)
+    (entry,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert (entry["candidates"], entry["unknown"]) == (listed, unknown)
+
+
 def test_text_stays_a_line_for_each_image(capsys: Capture) -> None:
     hostile = answer("a\nb.jpg: rose 1.000\x1b[2J\udcff", **{"ro\nse": 1.0})
     prediction.write_text([hostile, Unreadable("x", "x\ny: broken")], 1, 2)
@@ -124,10 +154,10 @@ def read_csv(text: str) -> list[list[str]]:
 def test_csv(capsys: Capture) -> None:
     assert prediction.write_csv([ROSE, BROKEN, TULIP], 1, 3) == 2
     assert read_csv(capsys.readouterr().out) == [
-        ["path", "label", "probability", "error"],
-        ["a.jpg", "rose", "0.750000", ""],
-        ["c.jpg", "", "", "c.jpg: not an image"],
-        ["b.jpg", "tulip", "0.500400", ""],
+        ["path", "label", "probability", "candidates", "unknown", "error"],
+        ["a.jpg", "rose", "0.750000", "", "", ""],
+        ["c.jpg", "", "", "", "", "c.jpg: not an image"],
+        ["b.jpg", "tulip", "0.500400", "", "", ""],
     ]
 
 
@@ -136,10 +166,10 @@ def test_csv_with_more_classes_than_there_are(capsys: Capture) -> None:
     header, rose, broken = read_csv(capsys.readouterr().out)
     assert header == [
         "path", "label_1", "probability_1", "label_2", "probability_2",
-        "label_3", "probability_3", "error",
+        "label_3", "probability_3", "candidates", "unknown", "error",
     ]  # fmt: skip
-    assert rose == ["a.jpg", "rose", "0.750000", "tulip", "0.250000", "", "", ""]
-    assert broken == ["c.jpg", "", "", "", "", "", "", "c.jpg: not an image"]
+    assert rose == ["a.jpg", "rose", "0.750000", "tulip", "0.250000", *[""] * 5]
+    assert broken == ["c.jpg", *[""] * 8, "c.jpg: not an image"]
 
 
 @pytest.mark.parametrize(
@@ -156,14 +186,21 @@ def test_csv_of_hostile_names(capsys: Capture, name: str, cell: str) -> None:
     prediction.write_csv([answer(name, **{name: 1.0}), Unreadable(name, name)], 1, 2)
     told = capsys.readouterr().out
     assert told.count("\n") == 3
-    assert read_csv(told)[1:] == [[cell, cell, "1.000000", ""], [cell, "", "", cell]]
+    assert read_csv(told)[1:] == [[cell, cell, "1.000000", *[""] * 3], [cell, *[""] * 4, cell]]
 
 
 def test_json(capsys: Capture) -> None:
     assert prediction.write_json([ROSE, BROKEN], 5, 2) == 1
     rose, broken = json.loads(capsys.readouterr().out)["predictions"]
     both = [{"label": "rose", "probability": 0.75}, {"label": "tulip", "probability": 0.25}]
-    assert rose == {"path": "a.jpg", "label": "rose", "probability": 0.75, "top": both}
+    assert rose == {
+        "path": "a.jpg",
+        "label": "rose",
+        "probability": 0.75,
+        "top": both,
+        "candidates": None,
+        "unknown": False,
+    }
     assert broken == {"path": "c.jpg", "error": "c.jpg: not an image"}
 
 

@@ -50,6 +50,7 @@ def test_metrics_of_every_part() -> None:
         "train": run.train.to_dict(),
         "validation": run.validation.to_dict(),
         "test": run.evaluation.to_dict(),
+        "trust": run.trust,
     }
 
 
