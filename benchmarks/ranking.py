@@ -42,7 +42,8 @@ def tell(text: str) -> None:
 
 def convert(names: Sequence[str] | None, sizes: Sequence[int]) -> list[Pair]:
     """Convert every network; gives the pairs."""
-    candidates = [one for one, _ in find_candidates(headstart.Recipe(), names, sizes, "auto")]
+    frozen = headstart.read_recipe("frozen")
+    candidates = [one for one, _ in find_candidates(frozen, names, sizes, "auto")]
     for prefix in candidates:
         prefix.open()
     return [(one.identity.backbone, one.identity.image_size[0]) for one in candidates]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headstart.backbones.fetch import Fetched, fetch_backbone
     from headstart.blocks import extract, freeze, unfreeze
     from headstart.bundle import load
+    from headstart.checkup import CheckUp, Finding, check
     from headstart.classifier import Classifier
     from headstart.comparison import Comparison, compare
     from headstart.crossvalidation import CrossValidation, cross_validate
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from headstart.estimator import ImageClassifier
     from headstart.evaluation import Evaluation
     from headstart.explanation import Explanation, explain
+    from headstart.fixes import apply_fixes
     from headstart.ranking import Ranked, Ranking, rank
     from headstart.recipe import Recipe, read_recipe, write_recipe
+    from headstart.reporting import Report, report
     from headstart.run import Run
     from headstart.training import fit
     from headstart.tuning import Tuning
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckUp",
     "Classifier",
     "Comparison",
     "CrossValidation",
@@ -46,15 +50,19 @@ __all__ = [
     "Evaluation",
     "Explanation",
     "Fetched",
+    "Finding",
     "HeadstartError",
     "ImageClassifier",
     "MissingExtra",
     "Ranked",
     "Ranking",
     "Recipe",
+    "Report",
     "Run",
     "Tuning",
     "__version__",
+    "apply_fixes",
+    "check",
     "compare",
     "cross_validate",
     "cut_at",
@@ -72,11 +80,13 @@ __all__ = [
     "rank",
     "read_dataset",
     "read_recipe",
+    "report",
     "unfreeze",
     "write_recipe",
 ]
 
 _MODULES = {
+    "CheckUp": "headstart.checkup",
     "Classifier": "headstart.classifier",
     "Comparison": "headstart.comparison",
     "CrossValidation": "headstart.crossvalidation",
@@ -85,12 +95,16 @@ _MODULES = {
     "Evaluation": "headstart.evaluation",
     "Explanation": "headstart.explanation",
     "Fetched": "headstart.backbones.fetch",
+    "Finding": "headstart.checkup",
     "ImageClassifier": "headstart.estimator",
     "Ranked": "headstart.ranking",
     "Ranking": "headstart.ranking",
     "Recipe": "headstart.recipe",
+    "Report": "headstart.reporting",
     "Run": "headstart.run",
     "Tuning": "headstart.tuning",
+    "apply_fixes": "headstart.fixes",
+    "check": "headstart.checkup",
     "compare": "headstart.comparison",
     "cross_validate": "headstart.crossvalidation",
     "cut_at": "headstart.cut",
@@ -108,6 +122,7 @@ _MODULES = {
     "rank": "headstart.ranking",
     "read_dataset": "headstart.dataset",
     "read_recipe": "headstart.recipe",
+    "report": "headstart.reporting",
     "unfreeze": "headstart.blocks",
     "write_recipe": "headstart.recipe",
 }

@@ -4,6 +4,7 @@
                       versions, checksums of all files and of itself
     recipe.toml       every choice, for headstart fit --recipe
     metrics.json      the evaluation on each part
+    checkup.json      what was found in the images
     head.safetensors  the head's matrices
     prefix.xml, .bin  the frozen network (backbone.safetensors where OpenVINO is missing)
     suffix.xml, .bin  after fine-tuning, the part that was trained, and its weights as Keras has
@@ -13,6 +14,7 @@
     decision.json     thresholds of prediction sets, of abstaining and of unknown images
     reference.safetensors, .json  features, names and thumbnails of some training images
     README.md         model card
+    report.html       what it can do and how far to trust it, to look at; made of report.json
 
 The folder is written aside and renamed, and every file is checked against its checksum when it is
 loaded.
@@ -23,10 +25,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +42,19 @@ from headstart.recipe import Recipe, write_recipe
 from headstart.reference import read_reference
 from headstart.seen import FILE as SEEN
 from headstart.suffix import WEIGHTS, Suffix
+from headstart.versions import installed_versions
 
 FORMAT = 1
 _HEAD, _DECISION = "head.safetensors", "decision.json"
-_PACKAGES = ("headstart", "numpy", "openvino", "pillow", "keras", "tensorflow")
 
 
 @dataclass(frozen=True)
 class Contents:
     """What a bundle holds besides the classifier; all dictionaries are JSON values.
 
-    `fine_tuning` and `choice` are what `Run` says. `example` is uint8 (height, width, 3) at the
-    classifier's image size, with its expected probabilities.
+    `fine_tuning`, `choice` and `checkup` are what `Run` says. `example` is uint8 (height, width, 3)
+    at the classifier's image size, with its expected probabilities. `report` writes more files into
+    the folder; it is given what bundle.json will say.
     """
 
     recipe: Recipe
@@ -65,6 +66,8 @@ class Contents:
     seen: bytes
     fine_tuning: dict[str, Any] | None = None
     choice: dict[str, Any] | None = None
+    checkup: dict[str, Any] | None = None
+    report: Callable[[Path, Mapping[str, Any]], None] | None = None
 
 
 def is_bundle(folder: Path) -> bool:
@@ -123,24 +126,8 @@ def save_bundle(folder: Path, classifier: Classifier, contents: Contents) -> Non
 
 
 def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
-    from PIL import Image
-    from safetensors.numpy import save
-
     identity = write_network(classifier.prefix, folder)
-    (folder / _HEAD).write_bytes(save(classifier.head.arrays()))
-    _write_json(folder / "metrics.json", contents.metrics)
-    (folder / SEEN).write_bytes(contents.seen)
-    if classifier.decision is not None:
-        _write_json(folder / _DECISION, classifier.decision.to_dict())
-    if classifier.reference is not None:
-        classifier.reference.save(folder)
-    (folder / "recipe.toml").write_text(write_recipe(contents.recipe), encoding="utf-8")
-    (folder / "README.md").write_text(contents.card, encoding="utf-8")
-    if contents.example is not None:
-        Image.fromarray(contents.example).save(folder / "example.png")
-        _write_json(
-            folder / "example.json", {"file": "example.png", "probabilities": contents.expected}
-        )
+    _write_parts(folder, classifier, contents)
     about = {
         "format": FORMAT,
         "class_names": list(classifier.class_names),
@@ -155,20 +142,35 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
         "fine_tuning": contents.fine_tuning,
         "choice": contents.choice,
         "data": contents.data,
-        "versions": _versions(),
-        "files": {path.name: file_digest(path) for path in sorted(folder.iterdir())},
+        "versions": installed_versions(),
     }
+    if contents.report is not None:
+        contents.report(folder, about)
+    about["files"] = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
     _write_json(folder / "bundle.json", {**about, "checksum": _checksum(about)})
 
 
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+def _write_parts(folder: Path, classifier: Classifier, contents: Contents) -> None:
+    """All but the network, what bundle.json says, and the report."""
+    from PIL import Image
+    from safetensors.numpy import save
+
+    (folder / _HEAD).write_bytes(save(classifier.head.arrays()))
+    _write_json(folder / "metrics.json", contents.metrics)
+    if contents.checkup is not None:
+        _write_json(folder / "checkup.json", contents.checkup)
+    (folder / SEEN).write_bytes(contents.seen)
+    if classifier.decision is not None:
+        _write_json(folder / _DECISION, classifier.decision.to_dict())
+    if classifier.reference is not None:
+        classifier.reference.save(folder)
+    (folder / "recipe.toml").write_text(write_recipe(contents.recipe), encoding="utf-8")
+    (folder / "README.md").write_text(contents.card, encoding="utf-8")
+    if contents.example is not None:
+        Image.fromarray(contents.example).save(folder / "example.png")
+        _write_json(
+            folder / "example.json", {"file": "example.png", "probabilities": contents.expected}
+        )
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

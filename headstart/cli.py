@@ -6,19 +6,31 @@ Heavy imports wait for their command.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart import backbones_command, console, explain_command
+from headstart import (
+    backbones_command,
+    bundle_commands,
+    console,
+    explain_command,
+    report_command,
+)
+from headstart.bundle_commands import Data
+from headstart.check_options import CheckOptions
 from headstart.errors import HeadstartError
 from headstart.fit_options import FitOptions
+from headstart.network_options import JsonOption as Json
 from headstart.options import with_options
 from headstart.rank_options import RankOptions
 
 if TYPE_CHECKING:
+    from headstart.dataset import Dataset
     from headstart.run import Run
 
 app = typer.Typer(
@@ -28,17 +40,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-Bundle = Annotated[
-    Path, typer.Argument(help="A folder that `headstart fit` wrote.", show_default=False)
-]
-Data = Annotated[
-    str, typer.Argument(help="Folder, CSV or zip of labelled images.", show_default=False)
-]
-Level = Annotated[
-    float | None,
-    typer.Option(help="How often the candidates hold the true class.", show_default="0.9"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def _tell_version(asked: bool) -> None:
@@ -106,22 +107,59 @@ def bundle_place(data: str, out: Path | None) -> Path:
     return out
 
 
+def _fixed(data: str, fixes: Path | None) -> str | Dataset:
+    """The data, with a list of fixes applied where there is one."""
+    if fixes is None:
+        return data
+    from headstart.dataset import read_dataset
+    from headstart.fixes import apply_fixes
+
+    return apply_fixes(read_dataset(data), fixes)
+
+
 def _run(data: str, options: FitOptions, out: Path) -> Run:
+    from headstart.bundle import check_target
     from headstart.training import fit as train
 
     recipe = options.to_recipe()
+    check_target(out)
     with console.progress_shown():
         run = train(
-            data,
+            _fixed(data, options.fixes),
             recipe,
-            out=out,
+            out=out if options.report else None,
             device=options.device.value,
             time_limit=options.time_limit,
             folds=options.cross_validate,
         )
+        if not options.report:
+            run = replace(run, bundle=run.save(out, report=False))
     if options.json:
         console.print_json(run.to_dict())
     return run
+
+
+@app.command()
+@with_options(CheckOptions)
+def check(data: Data, options: CheckOptions) -> None:
+    """Look for broken, copied, mislabelled and odd images."""
+    from headstart.checkup import check as look
+    from headstart.checkup.fix_list import check_place
+
+    recipe = options.to_recipe()
+    if options.fix_list is not None:
+        check_place(options.fix_list)
+    with console.progress_shown():
+        found = look(_fixed(data, options.fixes), recipe, device=options.device.value)
+    if options.fix_list is not None:
+        found.write_fix_list(options.fix_list)
+    if options.json:
+        console.print_json(found.to_dict())
+    else:
+        print(console.displayable(found.summary()))
+        if options.fix_list is not None:
+            command = ["headstart", "fit", data, "--fixes", str(options.fix_list)]
+            print(f"\nEdit {options.fix_list}, then: {shlex.join(command)}")
 
 
 @app.command()
@@ -158,88 +196,10 @@ def rank(data: Data, options: RankOptions) -> None:
         print(ranking_text(found))
 
 
-@app.command()
-def predict(
-    bundle: Bundle,
-    images: Annotated[list[Path], typer.Argument(help="Files or folders.", show_default=False)],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show for each image.")] = 1,
-    json: Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
-    level: Level = None,
-) -> None:
-    """Classify images."""
-    from headstart.bundle import load
-    from headstart.prediction import find_files, write_csv, write_json, write_text
-
-    if json and csv:
-        raise HeadstartError(
-            "Both --json and --csv were given. Expected one of them. Leave one out."
-        )
-    classifier = load(bundle)
-    if level is not None:
-        classifier.choose_level(level)
-    files = find_files(images)
-    write = write_json if json else write_csv if csv else write_text
-    with console.progress_shown():
-        shown = min(top, len(classifier.class_names))
-        answered = write(classifier.predict_files(files), shown, len(files))
-    if not answered:
-        raise HeadstartError(
-            f"No file could be read, of {len(files)}. Expected images that open. The reasons "
-            "stand beside their names."
-        )
-
-
-@app.command()
-def evaluate(bundle: Bundle, data: Data, json: Json = False, level: Level = None) -> None:
-    """Test a classifier on labelled images."""
-    from headstart.retest import evaluate_bundle
-
-    with console.progress_shown():
-        result = evaluate_bundle(bundle, data, level=level)
-    if json:
-        console.print_json(result.to_dict())
-    else:
-        print(result.summary())
-
-
-@app.command()
-def compare(
-    bundle: Bundle,
-    other: Annotated[Path, typer.Argument(help="The bundle to compare with.", show_default=False)],
-    data: Data,
-    json: Json = False,
-) -> None:
-    """Test two classifiers on the same labelled images."""
-    from headstart.comparison import compare as test_both
-
-    with console.progress_shown():
-        found = test_both(bundle, other, data)
-    if json:
-        console.print_json(found.to_dict())
-    else:
-        print(found.summary())
-
-
-@app.command()
-def describe(
-    bundle: Bundle,
-    layers: Annotated[
-        bool, typer.Option("--layers", help="Show each layer, not each block.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Show the layers, what learned, and how it was trained."""
-    from headstart.description import describe as read
-
-    found = read(bundle)
-    if json:
-        console.print_json(found.to_dict())
-    else:
-        print(found.text(layers=layers))
-
-
-app.command("explain")(explain_command.explain)
+for _command in bundle_commands.COMMANDS:
+    app.command()(_command)
+app.command()(explain_command.explain)
+app.command()(report_command.report)
 app.add_typer(backbones_command.app, name="backbones")
 
 

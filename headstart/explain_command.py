@@ -39,7 +39,7 @@ def explain(
     method: Annotated[Method, typer.Option(help="How the map is made.")] = Method.AUTO,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what in an image speaks for a class, and similar training images."""
+    """Show what in an image speaks for its class."""
     from headstart.explanation import check_image_target
     from headstart.explanation import explain as make
 

@@ -9,19 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headstart.network_options import ClassWeight, Device, Precision, Resize
 from headstart.options import whole_number
 
 if TYPE_CHECKING:
     from headstart.recipe import Recipe
-
-
-class Resize(StrEnum):
-    """How an image is brought to the size of the network."""
-
-    AUTO = "auto"
-    SQUASH = "squash"
-    CROP = "crop"
-    PAD = "pad"
 
 
 class HeadName(StrEnum):
@@ -31,30 +23,6 @@ class HeadName(StrEnum):
     LINEAR = "linear"
     MLP = "mlp"
     PROTOTYPE = "prototype"
-
-
-class ClassWeight(StrEnum):
-    """How classes of different size count."""
-
-    AUTO = "auto"
-    BALANCED = "balanced"
-    NONE = "none"
-
-
-class Device(StrEnum):
-    """Where the frozen network runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    GPU = "gpu"
-
-
-class Precision(StrEnum):
-    """What the frozen network computes in."""
-
-    AUTO = "auto"
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
 
 
 class Augment(StrEnum):
@@ -103,6 +71,12 @@ class FitOptions:
         str | None,
         typer.Option(
             help="A TOML file, 'frozen' or 'tutorial'; other options go before what it says."
+        ),
+    ] = None
+    fixes: Annotated[
+        Path | None,
+        typer.Option(
+            help="A list of fixes, as headstart check --fix-list writes it.", show_default=False
         ),
     ] = None
     backbone: Annotated[
@@ -231,6 +205,12 @@ class FitOptions:
             show_default="not",
         ),
     ] = None
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report/--no-report", help="Put report.html, which shows test images, in the bundle."
+        ),
+    ] = True
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 
     def to_recipe(self) -> Recipe:

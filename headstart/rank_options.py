@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from headstart.fit_options import ClassWeight, Device, Precision, Resize
+from headstart.network_options import (
+    ClassWeight,
+    Device,
+    DeviceOption,
+    JsonOption,
+    Precision,
+    PrecisionOption,
+    Resize,
+    SeedOption,
+)
 from headstart.options import split_list, whole_number
 
 
@@ -34,16 +43,14 @@ class RankOptions:
     class_weight: Annotated[
         ClassWeight, typer.Option(help="How classes of different size count.")
     ] = ClassWeight.AUTO
-    seed: Annotated[int, typer.Option(help="Fixes the split, as in fit.")] = 0
-    device: Annotated[Device, typer.Option(help="Where the networks run.")] = Device.AUTO
-    precision: Annotated[Precision, typer.Option(help="What the networks compute in.")] = (
-        Precision.AUTO
-    )
+    seed: SeedOption = 0
+    device: DeviceOption = Device.AUTO
+    precision: PrecisionOption = Precision.AUTO
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw accuracy against speed: .svg, .png or .pdf.", show_default=False),
     ] = None
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+    json: JsonOption = False
 
     @property
     def names(self) -> list[str] | None:

@@ -27,7 +27,7 @@ from headstart.workers import map_in_order
 
 FILES = ("reference.safetensors", "reference.json")
 MOST_IMAGES = 2000
-NEIGHBOURS = 5
+NEIGHBOURS = 3
 THUMBNAIL = 64  # pixels
 _BLOCK = 512  # images that are compared at once
 Source = Path | bytes

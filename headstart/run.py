@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from headstart.bundle import Contents, save_bundle
+from headstart.checkup import CheckUp
 from headstart.classifier import Classifier
 from headstart.crossvalidation import CrossValidation
 from headstart.dataset import Problem
@@ -33,6 +34,7 @@ class Run:
         files: The images of each part (train, validation, test), each with its class.
         skipped: Files that were not used, with the reason; used + skipped = found.
         warnings: What the user should know about the data.
+        checkup: What was found in the images.
         seconds: `total`, and one figure a stage.
         bundle: Where it was saved, or None.
         cross_validation: Of the head on frozen features, where it was asked for.
@@ -49,6 +51,7 @@ class Run:
     files: dict[str, tuple[tuple[Path, str], ...]]
     skipped: tuple[Problem, ...]
     warnings: tuple[str, ...]
+    checkup: CheckUp
     seconds: dict[str, float]
     bundle: Path | None
     computed: int
@@ -71,13 +74,18 @@ class Run:
         """The number of images in each part."""
         return {name: len(files) for name, files in self.files.items()}
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, report: bool = True) -> Path:
         """Write the bundle to a folder; a bundle that stands there is replaced.
+
+        Args:
+            path: The folder.
+            report: Whether it gets `report.html`, which shows test images.
 
         Raises:
             HeadstartError: The place cannot be written, or holds something else.
         """
-        save_bundle(Path(path), self.classifier, self.contents)
+        contents = self.contents if report else replace(self.contents, report=None)
+        save_bundle(Path(path), self.classifier, contents)
         return Path(path)
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,6 +104,7 @@ class Run:
             "test": {**test, "low": self.evaluation.low, "high": self.evaluation.high},
             "skipped": [{"path": one.path, "reason": one.reason} for one in self.skipped],
             "warnings": list(self.warnings),
+            "checkup": self.checkup.to_dict(),
             "computed": self.computed,
             "seconds": self.seconds,
             "recipe": self.recipe.to_dict(),

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headstart.checkup.text import headline
 from headstart.console import displayable
 from headstart.evaluation import summary
+from headstart.reporting.material import PAGE
 from headstart.trust_figures import trust_lines
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _MOST_SKIPPED = 5
 _MOST_OTHERS = 3
+# Kinds of findings worth a line; the others are in the bundle. Broken files are listed by name.
+_TOLD_KINDS = frozenset({"leak", "two_labels", "label", "shortcut", "copy", "outlier"})
 
 
 def run_summary(run: Run) -> str:
@@ -43,6 +47,7 @@ def run_summary(run: Run) -> str:
         *_tuning_lines(run.fine_tuning),
         *_skipped(run),
         *(f"Note: {displayable(text)}" for text in run.warnings),
+        *_checkup_lines(run),
         "",
         displayable(summary(run.evaluation)),
         "",
@@ -52,6 +57,15 @@ def run_summary(run: Run) -> str:
         f"{seconds['total']:.1f} seconds ({stages}); features: {computed}.",
     ]
     return "\n".join(lines)
+
+
+def _checkup_lines(run: Run) -> Iterator[str]:
+    """What kinds of things were found in the images, in one line."""
+    told = [
+        headline(kind, run.checkup.of(kind)) for kind in run.checkup.counts if kind in _TOLD_KINDS
+    ]
+    if told:
+        yield f"Check-up. {'. '.join(told)}. headstart check shows them."
 
 
 def _choice_lines(found: Mapping[str, Any] | None) -> Iterator[str]:
@@ -132,11 +146,19 @@ def next_commands(run: Run, example: Path | None = None) -> str:
     code = f"import headstart; print(headstart.load({place}).class_names)"
     return "\n".join(
         [
-            f"The classifier is in {bundle}. Next:",
+            f"The classifier is in {bundle}{_report_line(run)}. Next:",
             f"  headstart predict {bundle} {image}",
             f"  headstart evaluate {bundle} NEW_LABELLED_IMAGES",
             f"  python -c {shlex.quote(displayable(code))}",
         ]
+    )
+
+
+def _report_line(run: Run) -> str:
+    assert run.bundle is not None
+    there = (run.bundle / PAGE).is_file()
+    return (
+        f", and its report in {shlex.quote(displayable(str(run.bundle / PAGE)))}" if there else ""
     )
 
 

@@ -1,12 +1,14 @@
 """From labelled images to a classifier and an honest result: the only module that knows the order.
 
-read -> features (decode and frozen network, kept) -> split -> head -> fine-tuning, where it is
-asked for -> evaluation -> bundle.
+read -> features (decode and frozen network, kept) -> split -> check-up -> head -> fine-tuning,
+where it is asked for -> evaluation -> bundle.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,19 +18,25 @@ import numpy.typing as npt
 
 from headstart import bundle, progress
 from headstart.card import model_card
+from headstart.checkup import CheckUp, examine
+from headstart.classifier import Classifier
 from headstart.crossvalidation import CrossValidation, check_folds, cross_validate_prepared
 from headstart.dataset import Dataset
 from headstart.evaluation import Evaluation, evaluate
+from headstart.explanation import overlaid
 from headstart.images import decode, read_bytes
 from headstart.learning import Learned, learn
-from headstart.plan import times_of
+from headstart.plan import Times, times_of
 from headstart.preparation import Prepared, data_warnings, prepare, read
 from headstart.ranking.network import candidates_of, choose_network
 from headstart.recipe import Recipe
+from headstart.reporting import ReportedPart, with_report
 from headstart.run import Run
 from headstart.seen import fingerprint, seen_digests
 from headstart.stopwatch import Stopwatch
 from headstart.trust import Answered, answer_part, trust_figures, with_thresholds
+
+_CHECK_UP = 0.1  # of the time that is left, at most
 
 
 def fit(
@@ -77,12 +85,10 @@ def fit(
     else:
         ((prefix, recipe),) = candidates
         prepared, choice = prepare(dataset, recipe, prefix, times.deadline, watch), None
+    checkup = _check_up(prepared, prefix.identity.image_size, recipe.seed, times, watch)
     learned = learn(prepared.material, prefix, recipe, times, watch)
-    validated = None
-    if folds is not None:
-        with watch.stage("cross-validate"):
-            validated = cross_validate_prepared(prepared, learned.recipe, folds)
-    run = _finish(prepared, replace(learned, choice=choice), watch, validated)
+    validated = _cross_validated(prepared, learned.recipe, folds, watch)
+    run = _finish(prepared, checkup, replace(learned, choice=choice), watch, validated)
     if out is not None:
         with watch.stage("save"), progress.stage("save"):
             path = run.save(out)
@@ -93,8 +99,31 @@ def fit(
     return run
 
 
+def _cross_validated(
+    prepared: Prepared, recipe: Recipe, folds: int | None, watch: Stopwatch
+) -> CrossValidation | None:
+    if folds is None:
+        return None
+    with watch.stage("cross-validate"):
+        return cross_validate_prepared(prepared, recipe, folds)
+
+
+def _check_up(
+    prepared: Prepared, image_size: tuple[int, int], seed: int, times: Times, watch: Stopwatch
+) -> CheckUp:
+    """Look for what is wrong with the images, in a tenth of the time that is left."""
+    with watch.stage("check-up"):
+        now = time.monotonic()
+        deadline = now + _CHECK_UP * max(0.0, times.until - now)
+        return examine(prepared, min(image_size), Stopwatch(), seed=seed, deadline=deadline)
+
+
 def _finish(
-    prepared: Prepared, learned: Learned, watch: Stopwatch, validated: CrossValidation | None
+    prepared: Prepared,
+    checkup: CheckUp,
+    learned: Learned,
+    watch: Stopwatch,
+    validated: CrossValidation | None,
 ) -> Run:
     dataset, parts = prepared.dataset, learned.material.parts
     with watch.stage("evaluate"), progress.stage("evaluate"):
@@ -103,10 +132,13 @@ def _finish(
     with watch.stage("trust"), progress.stage("trust"):
         classifier = with_thresholds(prepared, learned, answered)
         trust = trust_figures(prepared, learned, classifier, answered["test"], test)
-    contents = _contents(prepared, learned, evaluations, trust, answered["test"])
+    contents = replace(
+        _contents(prepared, learned, evaluations, trust, answered["test"]),
+        checkup=checkup.to_dict(),
+    )
     if validated is not None:
         contents.metrics["cross_validation"] = validated.to_dict()
-    return Run(
+    run = Run(
         classifier=classifier,
         evaluation=test,
         validation=evaluations["validation"],
@@ -118,11 +150,23 @@ def _finish(
         files={part: _listed(dataset, rows) for part, rows in parts.items()},
         skipped=dataset.problems,
         warnings=data_warnings(prepared),
+        checkup=checkup,
         seconds=watch.result(),
         bundle=None,
         computed=prepared.features.computed,
         contents=contents,
         cross_validation=validated,
+    )
+    return with_report(run, _tested(prepared, classifier, answered["test"]))
+
+
+def _tested(prepared: Prepared, classifier: Classifier, test: Answered) -> ReportedPart:
+    """What the report shows of the test part; its maps are made when the run is saved."""
+    return ReportedPart(
+        root=prepared.dataset.root,
+        probabilities=test.probabilities,
+        leaks=sum(map(len, prepared.split.leaks)),
+        explain=functools.partial(overlaid, classifier),
     )
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -220,3 +222,11 @@ def test_nothing_is_reported_to_the_makers_of_openvino(network: Path, tmp_path: 
 def test_nothing_is_reported_when_converting(network: Path) -> None:
     assert network.is_file()
     assert "openvino_telemetry" not in sys.modules
+
+
+def test_one_core_for_the_process() -> None:
+    """When a core goes, OpenVINO leaves a signal stack behind that it has unmapped."""
+    pytest.importorskip("openvino")
+    first = weakref.ref(engines._core())
+    gc.collect()
+    assert first() is engines._core()

@@ -17,6 +17,7 @@ from headstart.heads import linear as module
 from headstart.heads.data import measure_scaling, row_weights
 from headstart.heads.folds import assign_folds
 from headstart.heads.head import Floats, row_blocks
+from headstart.heads.logistic import FLOOR
 from headstart.metrics import log_loss
 
 
@@ -33,7 +34,7 @@ def same(one: HeadFit, other: HeadFit) -> bool:
 
 def reference(data: TrainingData, rows: Any, l2: float, class_weight: str) -> Any:
     """The same fit by scikit-learn, on some rows; it takes scaled features."""
-    scaled = measure_scaling(data.features, module._FLOOR).apply(data.features)[rows]
+    scaled = measure_scaling(data.features, FLOOR).apply(data.features)[rows]
     weights = row_weights(data.labels, data.counts, class_weight)[rows].astype(np.float64)
     labels = data.labels[rows]
     # For two classes scikit-learn has one vector, the difference of ours: half the penalty.
@@ -46,7 +47,7 @@ def reference(data: TrainingData, rows: Any, l2: float, class_weight: str) -> An
 def reference_probabilities(data: TrainingData, fitted: HeadFit, features: Any) -> Floats:
     details = fitted.details
     model = reference(data, slice(None), details["l2"], details["class_weight"])
-    scaling = measure_scaling(data.features, module._FLOOR)
+    scaling = measure_scaling(data.features, FLOOR)
     return np.asarray(model.predict_proba(scaling.apply(features)), np.float32)
 
 
@@ -91,7 +92,7 @@ def test_the_cross_validated_loss_is_scikit_learns(class_weight: str) -> None:
     data = make_data([90, 60, 40], 10, noise=2.0)
     details = fit(data, seed=3, class_weight=class_weight).details
     folds = assign_folds(data.labels, None, 5, 3)
-    scaled = measure_scaling(data.features, module._FLOOR).apply(data.features)
+    scaled = measure_scaling(data.features, FLOOR).apply(data.features)
     weights = row_weights(data.labels, data.counts, class_weight)
     for tried in details["tried"]:
         answers = np.empty((190, 3))
@@ -225,7 +226,7 @@ def test_features_that_are_not_finite(bad: float, kind: Any) -> None:
 def test_block_by_block(monkeypatch: pytest.MonkeyPatch, class_weight: str) -> None:
     data = make_data([60, 50, 20], 30, noise=2.0)
     held = fit(data, class_weight=class_weight)
-    monkeypatch.setattr(module, "_KEPT_VALUES", 100)
+    monkeypatch.setattr(logistic, "_KEPT_VALUES", 100)
     monkeypatch.setattr(logistic, "row_blocks", partial(row_blocks, values=400))  # 13 rows
     blocks = fit(data, class_weight=class_weight)
     assert blocks.details["l2"] == held.details["l2"]
@@ -241,7 +242,7 @@ def test_features_in_a_read_only_memory_map(
     np.save(tmp_path / "features.npy", data.features)
     mapped = replace(data, features=np.load(tmp_path / "features.npy", mmap_mode="r"))
     assert same(fit(mapped), fit(data))
-    monkeypatch.setattr(module, "_KEPT_VALUES", 100)
+    monkeypatch.setattr(logistic, "_KEPT_VALUES", 100)
     assert same(fit(mapped), fit(data))
 
 

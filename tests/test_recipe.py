@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headstart import fit_options
+from headstart import fit_options, network_options
 from headstart.backbones.own_pixels import CHOICES
 from headstart.engine import PRECISIONS
 from headstart.errors import HeadstartError
@@ -124,10 +124,10 @@ def test_unknown_names_are_listed_with_those_there_are() -> None:
 @pytest.mark.parametrize(
     ("option", "choices"),
     [
-        (fit_options.Resize, RESIZES),
+        (network_options.Resize, RESIZES),
         (fit_options.HeadName, HEADS),
-        (fit_options.ClassWeight, CLASS_WEIGHTS),
-        (fit_options.Precision, PRECISIONS),
+        (network_options.ClassWeight, CLASS_WEIGHTS),
+        (network_options.Precision, PRECISIONS),
         (fit_options.Augment, AUGMENTS),
         (fit_options.Optimizer, OPTIMIZERS),
         (fit_options.Schedule, SCHEDULES),

@@ -97,7 +97,7 @@ def test_the_json_object() -> None:
     assert values["bundle"] == str(trained().bundle)
     assert values["classes"] == list(CLASSES)
     assert values["image_size"] == [32, 32]
-    stages = {"read", "features", "split", "head", "evaluate", "save"}
+    stages = {"read", "features", "split", "check-up", "head", "evaluate", "trust", "save"}
     assert set(values["seconds"]) == {"total", *stages}
     assert values["seconds"]["total"] >= max(values["seconds"][name] for name in stages)
 
@@ -150,7 +150,8 @@ def test_the_mlp_head(photos: Path) -> None:
     assert len(run.classifier.head.layers) == 2
     losses = run.head["validation_loss"]
     assert len(losses) == run.head["epochs"]
-    assert run.validation.log_loss == pytest.approx(min(losses), abs=1e-6)
+    # The temperature that is set afterwards changes it a little.
+    assert run.validation.log_loss == pytest.approx(min(losses), abs=0.01)
 
 
 def test_the_stages_are_told(photos: Path, tmp_path: Path) -> None:
@@ -162,7 +163,9 @@ def test_the_stages_are_told(photos: Path, tmp_path: Path) -> None:
 
     with progress.listen(hear):
         fit(photos, RECIPE, out=tmp_path / "bundle")
-    assert stages == ["read", "features", "linear head", "evaluate", "save"]
+    checked = ["linear head", "neighbours", "looks"]
+    head = ["linear head", "evaluate", "thumbnails", "trust", "save"]
+    assert stages == ["read", "features", *checked, *head]
 
 
 @pytest.mark.parametrize("seconds", [0, -1, math.nan])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from threadpoolctl import threadpool_limits
 
@@ -15,11 +16,12 @@ from headstart.heads.data import (
     HeadFit,
     HeldOut,
     Learnt,
+    Rows,
     TrainingData,
     choose_class_weight,
     choose_head,
 )
-from headstart.heads.head import Head, head_from_arrays
+from headstart.heads.head import Floats, Head, head_from_arrays
 from headstart.recipe import HEADS
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "HeldOut",
     "Learnt",
     "TrainingData",
+    "answer_held_out",
     "choose_class_weight",
     "choose_head",
     "fit_head",
@@ -78,7 +81,24 @@ def fit_head(
         raise HeadstartError(
             f"There is no head '{kind}'. Expected one of: {', '.join(HEADS)}. Choose one of these."
         )
+    with _threads(data):
+        return fit(data, seed=seed, class_weight=class_weight)
+
+
+def answer_held_out(data: TrainingData, *, seed: int = 0) -> tuple[Rows, Floats]:
+    """How each row is answered by a linear head that was fitted on other rows.
+
+    See `headstart.heads.linear.answer_held_out`.
+    """
+    from headstart.heads import linear
+
+    with _threads(data):
+        return linear.answer_held_out(data, seed=seed)
+
+
+def _threads(data: TrainingData) -> AbstractContextManager[object]:
+    """One thread for the algebra, unless there is very much of it."""
     if data.features.size * data.num_classes > _ONE_THREAD:
-        return fit(data, seed=seed, class_weight=class_weight)
-    with threadpool_limits(1, "blas"):
-        return fit(data, seed=seed, class_weight=class_weight)
+        return nullcontext()
+    limit: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return limit

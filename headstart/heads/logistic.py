@@ -1,10 +1,11 @@
-"""Many logistic regressions on the same rows, side by side: shares of the rows in, matrices out.
+"""Multinomial logistic regression on scaled features: several models fitted side by side.
 
 Minimises mean cross-entropy + l2 / 2 * |weights|^2 on scaled features (the bias is free) by L-BFGS.
 The weights are a fixed matrix times the unknowns, such that the curvature in the unknowns is about
 1 in every direction. It comes from Boehning's bound of the Hessian ("Multinomial logistic
-regression algorithm", 1992) for all rows, factorised once. The models are columns of one matrix:
-the features are then read once for all of them.
+regression algorithm", 1992) for the whole training part, factorised once for all strengths and
+folds. The models of all folds are fitted side by side, as columns of one matrix: the features are
+then read once for all of them.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ import numpy.typing as npt
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize  # here, so that its BLAS is there when threads are limited
 
-from headstart.heads.data import Rows, Scaling
+from headstart.heads.data import Rows, Scaling, TrainingData, measure_scaling, row_weights
 from headstart.heads.head import AnyFloats, Floats, row_blocks, softmax
 
+# Added to the variance of each feature. Over 5 seeds of trashnet, ants-bees and the textile set,
+# 1 was at least as accurate as 0.01, 0.1, 0.3, 10 and 1000, or within 0.001 of them.
+FLOOR = 1.0
 _CURVATURE_AT = 0.05  # the strength at which the unknowns have curvature 1
+_KEPT_VALUES = 8_000_000  # features held as float32; more are converted block by block each time
+ROUGH, EXACT = 2e-3, 2e-6  # largest derivative at the end of a search
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +62,29 @@ class Problem:
         return np.zeros((self.features.shape[1] + 1, models * self.classes), np.float32)
 
 
+def make_problem(data: TrainingData, class_weight: str) -> tuple[Problem, Rows]:
+    """The rows of `data` as a problem, and which classes have any: its labels count those.
+
+    Args:
+        data: Features and labels; the validation part is not looked at.
+        class_weight: `balanced` or `none`.
+
+    Raises:
+        HeadstartError: Features that are not finite.
+    """
+    present, labels = np.unique(data.labels, return_inverse=True)
+    problem = Problem(
+        features=data.features,
+        labels=labels.reshape(-1).astype(np.int64),
+        weights=row_weights(data.labels, data.counts, class_weight),
+        classes=len(present),
+        scaling=measure_scaling(data.features, FLOOR),
+    )
+    if data.features.size <= _KEPT_VALUES:
+        problem.held.append(problem.scaling.apply(data.features))
+    return problem, present
+
+
 @dataclass(frozen=True, eq=False)
 class Basis:
     """From unknowns (width + 1, out) to weights and bias: weights = matrix @ unknowns[:-1]."""
@@ -64,7 +93,7 @@ class Basis:
     bias: float = 2.0  # its curvature is at most 1/4
 
     def layer(self, unknowns: Floats) -> tuple[Floats, Floats]:
-        """Weights (width, out) and bias (out,)."""
+        """Weights (width, out) and bias (out,) on scaled features."""
         return self.matrix @ unknowns[:-1], np.float32(self.bias) * unknowns[-1]
 
     def back(self, weights: Floats, bias: Floats) -> Floats:
@@ -73,7 +102,7 @@ class Basis:
 
 
 def make_basis(problem: Problem) -> Basis:
-    """Unknowns in which the curvature is about 1 in every direction."""
+    """The matrix that makes the problem of about the same curvature in every direction."""
     width = problem.features.shape[1]
     second = np.zeros((width, width), np.float64)
     for rows, block in problem.blocks():

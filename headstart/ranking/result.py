@@ -123,9 +123,9 @@ class Ranking:
         panel = figure.subplots()
         for number, name in enumerate(sorted({one.backbone for one in self.rows})):
             own = [one for one in self.rows if one.backbone == name and _is_drawn(one)]
-            for dropped in (False, True):
-                shown = [one for one in own if self._came_furthest(one) != dropped]
-                _draw(panel, shown, f"C{number}", dropped=dropped)
+            for early in (False, True):
+                shown = [one for one in own if self._came_furthest(one) != early]
+                _draw(panel, shown, f"C{number}", early=early)
         front = self.front()
         panel.plot(
             [_speed(one) for one in front],
@@ -171,8 +171,8 @@ def check_plot(path: Path) -> None:
     require("matplotlib", "plot", "plots")
 
 
-def _draw(panel: Any, rows: list[Ranked], colour: str, *, dropped: bool) -> None:
-    """Points of one backbone with intervals; hollow where it was dropped on fewer images."""
+def _draw(panel: Any, rows: list[Ranked], colour: str, *, early: bool) -> None:
+    """Points of one backbone with intervals; hollow where it was judged on fewer images."""
     if not rows:
         return
     accuracy = [_accuracy(one) for one in rows]
@@ -184,11 +184,11 @@ def _draw(panel: Any, rows: list[Ranked], colour: str, *, dropped: bool) -> None
         yerr=[below, above],
         fmt="o",
         color=colour,
-        markerfacecolor="white" if dropped else colour,
-        alpha=0.5 if dropped else 1.0,
+        markerfacecolor="white" if early else colour,
+        alpha=0.5 if early else 1.0,
         elinewidth=0.8,
         capsize=2,
-        label=f"{rows[0].backbone}, dropped" if dropped else rows[0].backbone,
+        label=f"{rows[0].backbone}, fewer images" if early else rows[0].backbone,
     )
     for one in rows:
         place = (_speed(one), _accuracy(one))

@@ -1,0 +1,105 @@
+"""What the check-up found in the images, kind by kind, and which files were not used."""
+
+from __future__ import annotations
+
+from headstart.reporting.blocks import Column, Section, image, note, table, unfold
+from headstart.reporting.html import Child, Markup, cut, is_image, join, name, tag
+from headstart.reporting.material import Material, Values, part
+from headstart.reporting.wording import count
+
+# Most pressing first; for each kind its heading and what it means.
+KINDS = {
+    "leak": ("On both sides of the split", "test images that were learned from, or copies of them"),
+    "two_labels": ("Under two labels", "the same image in more than one class"),
+    "label": ("Probably a wrong label", "the other images speak for another class"),
+    "shortcut": ("A shortcut", "something besides the content tells the class"),
+    "imbalance": ("Classes of very different size", "the small ones are learned less well"),
+    "broken": ("Broken files", "they cannot be decoded and are not used"),
+    "odd": ("Odd files", "they are used, but something is unusual"),
+    "outlier": ("Unlike all others", "perhaps something else altogether"),
+    "copy": ("Exact copies", "the same pixels more than once"),
+    "near_copy": ("Near-copies", "resized, re-compressed or nearly the same"),
+    "blurred": ("Blurred", "hardly any fine detail"),
+    "dark": ("Dark", "nearly black"),
+    "bright": ("Bright", "nearly white"),
+    "tiny": ("Tiny", "fewer pixels than the network sees"),
+}
+MOST_OF_KIND, MOST_FILES = 6, 3
+_MOST_SKIPPED, _LONGEST = 20, 300
+
+
+def findings(material: Material) -> Section | None:
+    """The check-up, files that were not used, and remarks on the data."""
+    found, extra = material.checkup, material.extra
+    skipped = extra.get("skipped") or []
+    if not found and not skipped and not extra.get("warnings"):
+        return None
+    body: list[Child] = []
+    if found:
+        body += _checked(material)
+    if extra.get("warnings"):
+        body.append(tag("ul.remarks", [tag("li", str(one)) for one in extra["warnings"]]))
+    if skipped:
+        total = material.data.get("skipped") or len(skipped)
+        body.append(unfold(f"{count(total, 'file')} not used", _skipped(skipped, total)))
+    return Section("checkup", "What is in the images", "Check-up", join(body))
+
+
+def _checked(material: Material) -> list[Child]:
+    found = material.checkup
+    counts = {kind: number for kind, number in part(found, "counts").items() if number}
+    looked = f"{count(found['images'], 'image')} in {count(found['classes'], 'class', 'classes')}"
+    if not counts:
+        return [tag("p.verdict", f"Nothing conspicuous in {looked}.")]
+    order = [*(kind for kind in KINDS if kind in counts), *sorted(set(counts) - set(KINDS))]
+    told = f"{looked} were looked at. Nothing was changed: each finding says what to do."
+    return [tag("p", told), *(_kind(material, kind, counts[kind]) for kind in order)]
+
+
+def _kind(material: Material, kind: str, number: int) -> Markup:
+    heading, meaning = KINDS.get(kind, (kind, ""))
+    every = [one for one in material.checkup["findings"] if one["kind"] == kind]
+    shown = every[:MOST_OF_KIND]
+    left = max(number, len(every)) - len(shown)
+    files = part(material.extra, "files")
+    return tag(
+        "div.kind",
+        tag("h3", heading, " ", tag("span.count", f"{number:,}")),
+        tag("p.soft", meaning) if meaning else None,
+        tag("ul.found", [_finding(one, files) for one in shown]),
+        note(f"{left:,} more: headstart check lists all.") if left > 0 else None,
+    )
+
+
+def _finding(one: Values, files: Values) -> Markup:
+    names = list(one.get("files") or ())
+    views = [image(files[file], "") for file in names[:MOST_FILES] if is_image(files.get(file))]
+    more = len(names) - MOST_FILES
+    what: list[Child] = []
+    for number, file in enumerate(names[:MOST_FILES]):
+        what += [", " if number else None, name(file)]
+    if not names:
+        for number, label in enumerate((one.get("classes") or ())[:MOST_FILES]):
+            what += [", " if number else None, name(label)]
+    return tag(
+        "li",
+        tag("div.views", views) if views else None,
+        tag(
+            "div",
+            tag("p.file", what, f" and {more:,} more" if more > 0 else None) if what else None,
+            tag("p", cut(str(one.get("evidence") or ""), _LONGEST)),
+            tag("p.soft", cut(str(one.get("advice") or ""), _LONGEST)),
+        ),
+    )
+
+
+def _skipped(skipped: list[Values], total: int) -> Markup:
+    shown = skipped[:_MOST_SKIPPED]
+    rows = [(name(one["path"]), str(one["reason"])) for one in shown]
+    left = total - len(shown)
+    return join(
+        [
+            table("Files not used", [Column("file"), Column("why")], rows),
+            note(f"{left:,} more are left out.") if left > 0 else None,
+        ]
+    )
