@@ -77,6 +77,18 @@ def test_the_engines_agree(layer: str) -> None:
 ENGINES = ("openvino", "keras")
 
 
+def test_the_trained_part_is_built_anew_from_a_bundle() -> None:
+    """Where OpenVINO is missing a bundle has the weights alone."""
+    made = classifier("keras", "block2_relu")
+    expected = activation_map(made, IMAGES[1], 2)
+    assert made.prefix.suffix is not None
+    bare = replace(made.prefix, suffix=replace(made.prefix.suffix, cut=None))
+    again = Classifier(CLASSES, bare, made.head, PixelChoices())
+    np.testing.assert_allclose(
+        activation_map(again, IMAGES[1], 2).values, expected.values, atol=1e-5
+    )
+
+
 def taped(model: Any, head: Head, pooling: str, image: Any, label: int) -> Floats:
     """Grad-CAM as the paper has it: TensorFlow differentiates the logit by the feature map."""
     import tensorflow as tf
