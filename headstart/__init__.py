@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from headstart.recipe import Recipe, read_recipe, write_recipe
     from headstart.reporting import Report, report
     from headstart.run import Run
+    from headstart.trackers import track
     from headstart.training import fit
     from headstart.tuning import Tuning
 
@@ -81,6 +82,7 @@ __all__ = [
     "read_dataset",
     "read_recipe",
     "report",
+    "track",
     "unfreeze",
     "write_recipe",
 ]
@@ -123,6 +125,7 @@ _MODULES = {
     "read_dataset": "headstart.dataset",
     "read_recipe": "headstart.recipe",
     "report": "headstart.reporting",
+    "track": "headstart.trackers",
     "unfreeze": "headstart.blocks",
     "write_recipe": "headstart.recipe",
 }

@@ -65,11 +65,6 @@ def _options(
 def fit(data: Data, options: FitOptions) -> None:
     """Train a classifier, test it on held-out images, and save it."""
     run = _run(data, options, bundle_place(data, options.out))
-    if not options.json:
-        from headstart.summary import next_commands, run_summary
-
-        print(run_summary(run))
-        print(next_commands(run))
     if run.interrupted:  # by Ctrl-C; the same command goes on
         raise SystemExit(console.INTERRUPTED)
 
@@ -81,12 +76,8 @@ def demo(options: FitOptions) -> None:
     from headstart import demo as example
 
     folder = example.demo_folder()
-    run = _run(str(folder), options, options.out or Path("textile.headstart"))
-    if not options.json:
-        from headstart.summary import next_commands, run_summary
-
-        print(run_summary(run))
-        print(next_commands(run, example=folder / "local"))
+    out = options.out or Path("textile.headstart")
+    _run(str(folder), options, out, example=folder / "local")
 
 
 def bundle_place(data: str, out: Path | None) -> Path:
@@ -117,11 +108,15 @@ def _fixed(data: str, fixes: Path | None) -> str | Dataset:
     return apply_fixes(read_dataset(data), fixes)
 
 
-def _run(data: str, options: FitOptions, out: Path) -> Run:
+def _run(data: str, options: FitOptions, out: Path, example: Path | None = None) -> Run:
+    """Train, save, tell."""
     from headstart.bundle import check_target
+    from headstart.summary import next_commands, run_summary
+    from headstart.trackers import Tracker, track
     from headstart.training import fit as train
 
     recipe = options.to_recipe()
+    tracker = None if options.track is None else Tracker.parse(options.track)
     check_target(out)
     with console.progress_shown():
         run = train(
@@ -136,6 +131,11 @@ def _run(data: str, options: FitOptions, out: Path) -> Run:
             run = replace(run, bundle=run.save(out, report=False))
     if options.json:
         console.print_json(run.to_dict())
+    else:
+        print(run_summary(run))
+        print(next_commands(run, example=example))
+    if tracker is not None:
+        print(f"Logged: {console.displayable(track(run, tracker))}", file=sys.stderr)
     return run
 
 

@@ -211,6 +211,13 @@ class FitOptions:
             "--report/--no-report", help="Put report.html, which shows test images, in the bundle."
         ),
     ] = True
+    track: Annotated[
+        str | None,
+        typer.Option(
+            help="Log the run: 'tensorboard' or 'mlflow', with :PLACE if wanted.",
+            show_default="nowhere",
+        ),
+    ] = None
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 
     def to_recipe(self) -> Recipe:

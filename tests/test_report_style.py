@@ -12,7 +12,16 @@ from headstart import reporting
 from headstart.reporting.blocks import Column, table
 from headstart.reporting.charts import Axis, axis, hundred
 from headstart.reporting.html import cut, is_image, lines, name, tag, text
-from headstart.reporting.wording import around, between, count, day, duration, of_hundred, percent
+from headstart.reporting.wording import (
+    around,
+    between,
+    count,
+    day,
+    duration,
+    of_hundred,
+    percent,
+    sure,
+)
 
 CSS = (Path(reporting.__file__).parent / "style.css").read_text(encoding="utf-8")
 BLOCKS = re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)
@@ -110,6 +119,9 @@ def test_names_and_lines() -> None:
         (count(2390, "class", "classes"), "2,390 classes"),
         (percent(0.9184), "91.8%"),
         (percent(None), "\u2013"),
+        (sure(0.9991), "over 99%"),
+        (sure(0.001), "under 1%"),
+        (sure(1.0), "100%"),
         (between(0.884, 0.939), "88.4 to 93.9%"),
         (between(None, 1.0), "\u2013"),
         (of_hundred(0.9184), 92),

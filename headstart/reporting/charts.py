@@ -55,13 +55,17 @@ class Axis:
 
 @dataclass(frozen=True)
 class Series:
-    """One line: its name, its class in the style sheet, points, and a band of (x, low, high)."""
+    """One line: its name, its class in the style sheet, points, and a band of (x, low, high).
+
+    `sizes` are the radii of its dots; without them all are alike.
+    """
 
     name: str
     kind: str
     points: Points
     band: Sequence[tuple[float, float, float]] = ()
     dots: bool = True
+    sizes: Sequence[float] = ()
 
 
 def axis(label: str, values: Sequence[float], *, percent: bool = False) -> Axis:
@@ -90,11 +94,8 @@ def line_chart(x: Axis, y: Axis, series: Sequence[Series], told: str, *extra: Ch
         body.append(tag(f"polyline.line.{one.kind}", having={"points": places}))
         if one.dots:
             body += [
-                tag(
-                    f"circle.dot.{one.kind}",
-                    having={"cx": _short(across(x, px)), "cy": _short(down(y, py)), "r": 3},
-                )
-                for px, py in one.points
+                _dot((across(x, px), down(y, py)), one.sizes[number] if one.sizes else 3, one.kind)
+                for number, (px, py) in enumerate(one.points)
             ]
     return picture(body, told)
 
@@ -136,6 +137,11 @@ def segment(start: tuple[float, float], end: tuple[float, float], kind: str) -> 
     return tag(f"line.{kind}", having=places)
 
 
+def _dot(place: tuple[float, float], radius: float, kind: str) -> Markup:
+    given = {"cx": _short(place[0]), "cy": _short(place[1]), "r": _short(radius)}
+    return tag(f"circle.dot.{kind}", having=given)
+
+
 def box(left: float, top: float, width: float, height: float, kind: str) -> Markup:
     """A filled rectangle."""
     places = {
@@ -173,7 +179,7 @@ def interval(low: float, value: float, high: float, start: float = 0.0) -> Marku
     body = [
         segment((4, 8), (116, 8), "rail"),
         segment((place(low), 8), (place(high), 8), "range"),
-        tag("circle.dot.first", having={"cx": _short(place(value)), "cy": 8, "r": 4}),
+        _dot((place(value), 8), 4, "first"),
     ]
     return tag("svg.strip", body, having={"viewBox": "0 0 120 16", "aria-hidden": "true"})
 

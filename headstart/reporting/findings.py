@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
+from headstart.checkup.finding import TITLES
 from headstart.reporting.blocks import Column, Section, image, note, table, unfold
 from headstart.reporting.html import Child, Markup, cut, is_image, join, name, tag
 from headstart.reporting.material import Material, Values, part
 from headstart.reporting.wording import count
 
-# Most pressing first; for each kind its heading and what it means.
-KINDS = {
-    "leak": ("On both sides of the split", "test images that were learned from, or copies of them"),
-    "two_labels": ("Under two labels", "the same image in more than one class"),
-    "label": ("Probably a wrong label", "the other images speak for another class"),
-    "shortcut": ("A shortcut", "something besides the content tells the class"),
-    "imbalance": ("Classes of very different size", "the small ones are learned less well"),
-    "broken": ("Broken files", "they cannot be decoded and are not used"),
-    "odd": ("Odd files", "they are used, but something is unusual"),
-    "outlier": ("Unlike all others", "perhaps something else altogether"),
-    "copy": ("Exact copies", "the same pixels more than once"),
-    "near_copy": ("Near-copies", "resized, re-compressed or nearly the same"),
-    "blurred": ("Blurred", "hardly any fine detail"),
-    "dark": ("Dark", "nearly black"),
-    "bright": ("Bright", "nearly white"),
-    "tiny": ("Tiny", "fewer pixels than the network sees"),
-}
 MOST_OF_KIND, MOST_FILES = 6, 3
 _MOST_SKIPPED, _LONGEST = 20, 300
 
@@ -51,27 +35,28 @@ def _checked(material: Material) -> list[Child]:
     looked = f"{count(found['images'], 'image')} in {count(found['classes'], 'class', 'classes')}"
     if not counts:
         return [tag("p.verdict", f"Nothing conspicuous in {looked}.")]
-    order = [*(kind for kind in KINDS if kind in counts), *sorted(set(counts) - set(KINDS))]
+    order = [*(kind for kind in TITLES if kind in counts), *sorted(set(counts) - set(TITLES))]
     told = f"{looked} were looked at. Nothing was changed: each finding says what to do."
     return [tag("p", told), *(_kind(material, kind, counts[kind]) for kind in order)]
 
 
 def _kind(material: Material, kind: str, number: int) -> Markup:
-    heading, meaning = KINDS.get(kind, (kind, ""))
     every = [one for one in material.checkup["findings"] if one["kind"] == kind]
     shown = every[:MOST_OF_KIND]
     left = max(number, len(every)) - len(shown)
     files = part(material.extra, "files")
+    advice = {str(one.get("advice") or "") for one in shown}
+    shared = advice.pop() if len(advice) == 1 else ""  # told once, not beside each
     return tag(
         "div.kind",
-        tag("h3", heading, " ", tag("span.count", f"{number:,}")),
-        tag("p.soft", meaning) if meaning else None,
-        tag("ul.found", [_finding(one, files) for one in shown]),
+        tag("h3", TITLES.get(kind, kind), " ", tag("span.count", f"{number:,}")),
+        tag("p.soft", cut(shared, _LONGEST)) if shared else None,
+        tag("ul.found", [_finding(one, files, shared) for one in shown]),
         note(f"{left:,} more: headstart check lists all.") if left > 0 else None,
     )
 
 
-def _finding(one: Values, files: Values) -> Markup:
+def _finding(one: Values, files: Values, shared: str) -> Markup:
     names = list(one.get("files") or ())
     views = [image(files[file], "") for file in names[:MOST_FILES] if is_image(files.get(file))]
     more = len(names) - MOST_FILES
@@ -88,7 +73,7 @@ def _finding(one: Values, files: Values) -> Markup:
             "div",
             tag("p.file", what, f" and {more:,} more" if more > 0 else None) if what else None,
             tag("p", cut(str(one.get("evidence") or ""), _LONGEST)),
-            tag("p.soft", cut(str(one.get("advice") or ""), _LONGEST)),
+            None if shared else tag("p.soft", cut(str(one.get("advice") or ""), _LONGEST)),
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from headstart.reporting.blocks import Section, image, note
 from headstart.reporting.html import Child, Markup, cut, is_image, join, name, tag
 from headstart.reporting.material import Material, Values
-from headstart.reporting.wording import count, percent
+from headstart.reporting.wording import count, sure
 
 MOST = 12
 
@@ -47,17 +47,16 @@ def _told(wrong: int, shown: int, maps: bool) -> str:
 def _card(one: Values) -> Markup:
     views = [image(_shown(one.get("image")), f"Test image of {cut(one['true'])}")]
     if is_image(one.get("map")):
-        told = f"The same image; where it is bright spoke for {cut(one['answer'])}"
-        views.append(image(one["map"], told))
-    sure: list[Child] = [f"{percent(one['probability'], 0)} sure"]
+        views.append(image(one["map"], f"Map of what spoke for {cut(one['answer'])}"))
+    told: list[Child] = [f"{sure(one['probability'])} sure"]
     if one.get("given_to_true") is not None:
-        sure += [f"; {percent(one['given_to_true'], 0)} for ", name(one["true"])]
+        told += [f"; {sure(one['given_to_true'])} for ", name(one["true"])]
     return tag(
         "li",
         tag("div.views", views),
         tag("p", tag("span.soft", "is "), tag("strong", name(one["true"]))),
         tag("p", tag("span.soft", "answered "), tag("strong.wrong", name(one["answer"]))),
-        tag("p.soft", sure),
+        tag("p.soft", told),
         tag("p.file", name(one["file"])),
     )
 

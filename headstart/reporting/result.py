@@ -9,11 +9,12 @@ from headstart.reporting.blocks import Section, image, link
 from headstart.reporting.charts import hundred
 from headstart.reporting.html import Child, Markup, cut, is_image, join, name, tag
 from headstart.reporting.material import Material, part
-from headstart.reporting.wording import around, count, day, of_hundred, percent
+from headstart.reporting.wording import around, count, day, of_hundred, percent, sure
 
 FEW_TEST_IMAGES = 100
 FEW_OF_CLASS = 10
 LOW_RECALL = 0.5
+MANY_LABELS = 0.05  # of the images; more labels in doubt say something of the classifier, too
 UNSURE = 0.05  # calibration error from which probabilities are not to be taken as they are
 MOST_CLASSES = 8  # named at the beginning
 
@@ -145,7 +146,8 @@ def _weak(material: Material) -> Iterator[Check]:
         yield Check(False, "Classes with hardly any test images.", told)
     low = [one["name"] for one in classes if one["recall"] < LOW_RECALL]
     if low:
-        yield Check(False, "Classes that are mostly missed.", [_names(low), "."])
+        told = ["Under half of the images of ", _names(low), " are found."]
+        yield Check(False, "Classes that are mostly missed.", told)
     elif classes and not few:
         worst = min(classes, key=lambda one: one["recall"])
         told = ["The weakest is ", name(worst["name"]), f", found {percent(worst['recall'], 0)}"]
@@ -176,10 +178,15 @@ def _labels(material: Material) -> Iterator[Check]:
     counts = part(material.checkup, "counts")
     wrong = (counts.get("label") or 0) + (counts.get("two_labels") or 0)
     if wrong:
-        told = [f"{count(wrong, 'finding')} of ", link("the check-up", "checkup"), "."]
-        yield Check(False, "Labels that are probably wrong.", told)
+        many = wrong > MANY_LABELS * (material.checkup.get("images") or wrong)
+        told: list[Child] = [f"{count(wrong, 'finding')} of ", link("the check-up", "checkup"), "."]
+        if many:
+            told.append(
+                " So many may well say that classes look alike to it, not that all are wrong."
+            )
+        yield Check(False, "Labels in doubt.", told)
     elif material.checkup:
-        yield Check(True, "No suspicious labels.", "The check-up found none.")
+        yield Check(True, "No label in doubt.", "The check-up found none.")
 
 
 def examples(material: Material) -> Section | None:
@@ -190,7 +197,7 @@ def examples(material: Material) -> Section | None:
     cards = []
     for one in found:
         right = one["true"] == one["answer"]
-        said: Child = [f"{percent(one['probability'], 0)} sure"]
+        said: Child = [f"{sure(one['probability'])} sure"]
         if not right:
             said = ["taken for ", name(one["answer"])]
         cards.append(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from headstart.reporting.blocks import Column, Section, figure, note, table, unfold
 from headstart.reporting.charts import (
     Axis,
-    Points,
     Series,
     across,
     axis,
@@ -22,6 +21,8 @@ from headstart.reporting.material import Material, Values, part
 from headstart.reporting.wording import between, count, decimal, percent
 
 _MOST_CLASSES, _LARGEST_SET = 30, 6
+_TELLING = 10  # images that a bin needs to be drawn
+_GAIN = 0.003  # by which the calibration error falls where the temperature helps
 _WORTHWHILE = 0.7  # of the images at least are still answered in the example of abstaining
 
 
@@ -46,8 +47,8 @@ def _calibration(found: Values) -> Markup | None:
         return None
     x = Axis("stated probability", 0, 1, percent=True)
     y = Axis("named right", 0, 1, percent=True)
-    series = [Series("before", "second", _bins(before))] if before else []
-    series.append(Series("after" if before else "measured", "first", _bins(after)))
+    series = [_bins("before", "second", before)] if before else []
+    series.append(_bins("after" if before else "measured", "first", after))
     diagonal = segment((across(x, 0), down(y, 0)), (across(x, 1), down(y, 1)), "ideal")
     told = "Reliability: how often an answer is right, by the probability that is stated. "
     told += _calibrated(found, before, after)
@@ -60,31 +61,42 @@ def _calibration(found: Values) -> Markup | None:
     return figure(
         "When it says 90%, is it right 90% of the time?",
         [line_chart(x, y, series, told, diagonal), legend(series)],
-        tag("p", "On the broken line it would be. ", _calibrated(found, before, after)),
+        tag("p", _calibrated(found, before, after)),
+        tag(
+            "p",
+            f"On the broken line it would be. A dot is a bin of answers: the larger, the more "
+            f"images; bins with fewer than {_TELLING} stand in the numbers alone.",
+        ),
         unfold("Numbers: reliability", table("Stated and true", columns, rows)),
     )
 
 
 def _calibrated(found: Values, before: Values, after: Values) -> str:
     """What the temperature did, on the test images."""
-    error = f"{percent(after['calibration_error'])} on average"
+    error = after["calibration_error"]
+    told = f"On the test images stated and true differ by {100 * error:.1f} points on average"
     if after.get("by_chance") is not None:
-        error += f", and by chance alone they would by about {percent(after['by_chance'])}"
-    if not before:
-        return f"On the test images stated and true differ by {error}."
-    return (
-        f"On the test images stated and true differed by {percent(before['calibration_error'])}. "
-        f"A temperature found on other images ({decimal(found.get('temperature'), 2)}) sets the "
-        f"probabilities right: they now differ by {error}. No answer changes by that."
-    )
+        told += f"; by chance alone it would be about {100 * after['by_chance']:.1f}"
+    if before:
+        gained = before["calibration_error"] - error
+        told += f". Before it was {100 * before['calibration_error']:.1f}: the temperature "
+        told += f"{decimal(found.get('temperature'), 2)}, found on other images, "
+        told += "sets the probabilities right" if gained >= _GAIN else "changes little"
+    return f"{told}. No answer changes by that." if before else f"{told}."
 
 
 def _rates(one: Values) -> tuple[float, float]:
     return one["stated"], one["right"]
 
 
-def _bins(found: Values) -> Points:
-    return [_rates(one) for one in found["bins"] if one["images"]]
+def _bins(title: str, kind: str, found: Values) -> Series:
+    """The bins with images enough to tell something; the more images, the larger the dot."""
+    there = [one for one in found["bins"] if one["images"]]
+    telling = [one for one in there if one["images"] >= _TELLING]
+    shown = telling if len(telling) > 1 else there
+    most = max((one["images"] for one in shown), default=1)
+    sizes = [2 + 4 * (one["images"] / most) ** 0.5 for one in shown]
+    return Series(title, kind, [_rates(one) for one in shown], sizes=sizes)
 
 
 def _abstaining(rows: Sequence[Values], test: Values) -> Markup | None:

@@ -18,6 +18,13 @@ def percent(rate: float | None, digits: int = 1) -> str:
     return "\u2013" if rate is None else f"{rate:.{digits}%}"
 
 
+def sure(probability: float) -> str:
+    """A probability in whole percent; 0% and 100% only where it is that."""
+    if 0 < probability < 0.005:
+        return "under 1%"
+    return "over 99%" if 0.995 <= probability < 1 else percent(probability, 0)
+
+
 def between(low: float | None, high: float | None) -> str:
     """An interval of rates in percent."""
     if low is None or high is None:

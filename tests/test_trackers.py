@@ -1,0 +1,136 @@
+"""Runs told to TensorBoard and MLflow, read back with their own readers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import run_command
+from tiny_run import SIDE, trained
+
+from headstart import trackers
+from headstart.errors import HeadstartError, MissingExtra
+from headstart.run import Run
+from headstart.trackers import Tracker, track
+
+HISTORY = [
+    {"train_loss": 0.9, "validation_loss": 0.8, "validation_accuracy": 0.5, "seconds": 1.0},
+    {"train_loss": 0.7, "validation_loss": 0.6, "validation_accuracy": 0.75, "seconds": 1.0},
+]
+
+
+def tuned() -> Run:
+    """A run that says it was fine-tuned for two epochs."""
+    return replace(trained().run, fine_tuning={"history": HISTORY, "stopped": "epochs"})
+
+
+def read_events(folder: Path) -> Any:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (place,) = folder.iterdir()
+    found = EventAccumulator(str(place))
+    found.Reload()
+    return found
+
+
+def test_tensorboard_shows_epochs_figures_and_recipe(tmp_path: Path) -> None:
+    said = track(tuned(), f"tensorboard:{tmp_path / 'logs'}")
+    assert said.endswith(f"see it with: tensorboard --logdir {tmp_path / 'logs'}")
+    events = read_events(tmp_path / "logs")
+    losses = events.Scalars("fine-tune/validation_loss")
+    assert [(one.step, round(one.value, 6)) for one in losses] == [(1, 0.8), (2, 0.6)]
+    (accuracy,) = events.Scalars("test/accuracy")
+    assert accuracy.value == pytest.approx(trained().run.evaluation.accuracy)
+    (recipe,) = events.Tensors("recipe")
+    assert b"backbone = tiny" in recipe.tensor_proto.string_val[0]
+
+
+def test_mlflow_has_parameters_metrics_and_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    place = (tmp_path / "mlruns").as_uri()
+    said = track(tuned(), f"mlflow:{place}")
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(place)
+    run = client.get_run(said.split()[1])
+    assert run.info.run_name == "photos"
+    assert run.data.params["backbone"] == "tiny"
+    assert run.data.params["tuning.batch_size"] == "32"
+    accuracy = trained().run.evaluation.accuracy
+    assert run.data.metrics["test/accuracy"] == pytest.approx(accuracy)
+    history = client.get_metric_history(run.info.run_id, "fine-tune/validation_accuracy")
+    assert [(one.step, one.value) for one in history] == [(1, 0.5), (2, 0.75)]
+    files = {one.path for one in client.list_artifacts(run.info.run_id)}
+    assert files == {"report.html", "recipe.toml", "metrics.json", "checkup.json"}
+
+
+def test_a_run_without_bundle_or_epochs(tmp_path: Path) -> None:
+    track(replace(trained().run, bundle=None), f"tensorboard:{tmp_path / 'logs'}")
+    assert "fine-tune/validation_loss" not in read_events(tmp_path / "logs").Tags()["scalars"]
+
+
+def test_hostile_names_stay_in_the_folder(tmp_path: Path) -> None:
+    run = trained().run
+    contents = replace(run.contents, data={**run.contents.data, "name": "../../evil"})
+    track(replace(run, contents=contents), f"tensorboard:{tmp_path / 'logs'}")
+    (place,) = (tmp_path / "logs").iterdir()
+    assert place.name.startswith("evil-")
+
+
+@pytest.mark.parametrize("text", ["wandb", "", "Tensorboard", ":runs"])
+def test_another_tracker(text: str) -> None:
+    with pytest.raises(HeadstartError, match=r"no tracker '.*'\. Expected one of: tensorboard, ml"):
+        Tracker.parse(text)
+
+
+@pytest.mark.parametrize("kind", trackers.TRACKERS)
+def test_without_its_package(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(sys.modules):
+        if name.partition(".")[0] == kind:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, kind, None)
+    with pytest.raises(MissingExtra, match=rf"pip install \"headstart\[{kind}\]\""):
+        track(trained().run, kind)
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HeadstartError, match=r"tensorboard could not log the run: .* not lost"):
+        track(trained().run, f"tensorboard:{tmp_path / 'file'}")
+
+
+def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ("--backbone", "tiny", "--image-size", SIDE, "--unfreeze", 0, "--json")
+    photos = trained().photos
+    assert run_command(monkeypatch, "fit", photos, *options, "--track", "tensorboard") == 0
+    told = capsys.readouterr()
+    json.loads(told.out)
+    assert "Logged: runs/photos-" in told.err
+    assert read_events(tmp_path / "runs").Scalars("test/accuracy")
+    assert run_command(monkeypatch, "fit", photos, *options, "--track", "nothing") == 2
+    assert "no tracker 'nothing'" in capsys.readouterr().err
+
+
+def test_nothing_is_reported_to_others() -> None:
+    """MLflow tells its makers about its use unless it is told not to."""
+    program = "from headstart import trackers\ntrackers._package('mlflow')\nimport os\n"
+    program += "print(os.environ['MLFLOW_DISABLE_TELEMETRY'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if "MLFLOW" not in name},
+    )
+    assert done.stdout.strip() == "true"
