@@ -83,6 +83,7 @@ def counted(**counts: int) -> Change:
         (counted(label=1), "Labels in doubt.", False),
         (counted(two_labels=1), "Labels in doubt.", False),
         (counted(blurred=1), "No label in doubt.", True),
+        (counted(shortcut=1), "A shortcut.", False),
         (calibrated(0.049), "Probabilities mean what they say.", True),
         (calibrated(0.05), "Probabilities are rough.", False),
         (
@@ -140,6 +141,16 @@ def test_answers_may_be_counted_instead_of_shared() -> None:
     for row in material.metrics["trust"]["abstaining"]:
         row["answered"] *= 300
     assert "Leaving the 20% that are less than 60% sure" in words(material)
+
+
+def test_labels_that_were_not_judged_are_not_called_right() -> None:
+    material = full_material()
+    material.checkup.update(counts={}, findings=[])
+    assert "No label in doubt." in words(material)
+    material.checkup["seconds"] = {"total": 0.1, "looks": 0.0}
+    said = words(material)
+    assert "in doubt" not in said
+    assert "There was no time to judge labels and to look at every image." in said
 
 
 def test_large_sets_are_told_together() -> None:
