@@ -125,8 +125,8 @@ def _checks(material: Material) -> Iterator[Check]:
     yield from _sureness(material)
     yield from _labels(material)
     if part(material.checkup, "counts").get("shortcut"):
-        told = ["Something besides what is shown tells the classes: see ", _CHECKUP, "."]
-        yield Check(False, "A shortcut.", told)
+        said: Child = ["Something besides what is shown tells the classes: see ", _CHECKUP, "."]
+        yield Check(False, "A shortcut.", said)
     if part(material.about, "fine_tuning").get("stopped") == "interrupted":
         yield Check(False, "Stopped early.", "Training was ended by hand.")
 
