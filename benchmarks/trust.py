@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import betabinom, binom
 from sklearn.metrics import roc_auc_score
 
 import headstart
@@ -45,17 +45,23 @@ def calibration(run: Run) -> dict[str, Any]:
 
 def coverage(run: Run) -> dict[str, Any]:
     """How many classes are covered as often as chance allows."""
-    sets = run.trust["sets"]
-    outside = {"below": 0, "above": 0}
-    for one in sets["classes"]:
+    sets, decision = run.trust["sets"], run.classifier.decision
+    assert decision is not None
+    outside = {"below": 0.0, "above": 0.0, "expected": 0.0}
+    for one, found_with in zip(sets["classes"], decision.images, strict=True):
         low, high = binom.ppf((0.025, 0.975), one["images"], sets["level"])
         count = round(one["covered"] * one["images"])
-        outside["below"] += int(count < low)
-        outside["above"] += int(count > high)
+        outside["below"] += count < low
+        outside["above"] += count > high
+        # The thresholds are a matter of chance as well: the fewer images, the more.
+        place = np.floor((found_with + 1) * (1 - sets["level"]) + 1e-9)
+        chance = betabinom(one["images"], found_with + 1 - place, place)
+        outside["expected"] += chance.cdf(low - 1) + chance.sf(high)
     return {
+        "calibration_images": list(decision.images),
         "covered": round(sets["covered"], 4),
         "classes": [round(one["covered"], 3) for one in sets["classes"]],
-        "classes_outside": outside,
+        "classes_outside": {side: round(float(one), 2) for side, one in outside.items()},
         "mean_size": round(sets["mean_size"], 3),
         "sizes": sets["sizes"],
         "calibrated_on": sets["calibrated_on"],
@@ -85,7 +91,8 @@ def distances(classifier: Classifier, paths: list[Path]) -> Any:
 
 def measure(data: str, recipe: headstart.Recipe, others: list[Path]) -> dict[str, Any]:
     """One run and its figures."""
-    headstart.fit(data, recipe)
+    if recipe.unfreeze == 0:
+        headstart.fit(data, recipe)
     run = headstart.fit(data, recipe)  # features are kept now
     curve = run.trust["learning_curve"]
     assert run.evaluation.accuracy is not None
@@ -118,8 +125,8 @@ def main() -> None:
         measure(options.data, replace(recipe, seed=seed), others) for seed in range(options.seeds)
     ]
     outside = {
-        side: sum(one["sets"]["classes_outside"][side] for one in runs)
-        for side in ("below", "above")
+        side: round(sum(one["sets"]["classes_outside"][side] for one in runs), 2)
+        for side in ("below", "above", "expected")
     }
     report = {
         "data": Path(options.data).resolve().name,

@@ -31,7 +31,7 @@ answer is True where the image is unlike all training images, and `.candidates` 
 it may be, so that 9 of 10 images have theirs among them. It is to be trusted for images like those
 it was trained on: the same kind of camera, light and background.
 
-`reference.safetensors` holds thumbnails of up to 2,000 training images: think of that before you
+`reference.safetensors` holds thumbnails of training images: think of that before you
 give this folder away.
 """
 

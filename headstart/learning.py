@@ -26,7 +26,7 @@ from headstart.preparation import Material, prepare_images
 from headstart.recipe import AUTO, Recipe
 from headstart.stopwatch import Stopwatch
 
-FRACTIONS = (1 / 8, 1 / 4, 1 / 2)  # of the training images, for the learning curve
+FRACTIONS = (1 / 4, 1 / 2)  # of the training images, for the learning curve
 _FEW = 40  # validation images, too few to find a temperature by them alone
 _NO_VIEWS = ("auto", "none")  # where the head learned from the images themselves
 

@@ -26,7 +26,7 @@ from headstart.metrics import Numbers, Rows
 from headstart.workers import map_in_order
 
 FILES = ("reference.safetensors", "reference.json")
-MOST_IMAGES = 2000
+_USUAL_IMAGES, _MOST_IMAGES, _OF_CLASS = 1000, 2000, 10
 NEIGHBOURS = 3
 THUMBNAIL = 64  # pixels
 _BLOCK = 512  # images that are compared at once
@@ -135,6 +135,11 @@ def unit_length(features: AnyFloats) -> npt.NDArray[np.float32]:
     length = np.sqrt(np.einsum("nd,nd->n", values, values))[:, None]
     result: npt.NDArray[np.float32] = values / np.maximum(length, np.float32(1e-12))
     return result
+
+
+def images_to_keep(num_classes: int) -> int:
+    """How many training images are kept: 1,000, and up to 2,000 of many classes."""
+    return min(_MOST_IMAGES, max(_USUAL_IMAGES, _OF_CLASS * num_classes))
 
 
 def make_reference(

@@ -34,7 +34,7 @@ from headstart.reporting import ReportedPart, with_report
 from headstart.run import Run
 from headstart.seen import fingerprint, seen_digests
 from headstart.stopwatch import Stopwatch
-from headstart.trust import Answered, answer_part, trust_figures, with_thresholds
+from headstart.trust import Answered, answer_part, measure_trust, with_thresholds
 
 _CHECK_UP = 0.1  # of the time that is left, at most
 
@@ -131,7 +131,7 @@ def _finish(
     test = evaluations["test"]
     with watch.stage("trust"), progress.stage("trust"):
         classifier = with_thresholds(prepared, learned, answered)
-        trust = trust_figures(prepared, learned, classifier, answered["test"], test)
+        trust = measure_trust(prepared, learned, classifier, answered["test"], test)
     contents = replace(
         _contents(prepared, learned, evaluations, trust, answered["test"]),
         checkup=checkup.to_dict(),

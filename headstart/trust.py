@@ -25,11 +25,12 @@ from headstart.heads import Learnt, TrainingData, fit_head
 from headstart.learning import FRACTIONS, Learned
 from headstart.metrics import Probabilities
 from headstart.preparation import Prepared, mixed_order
-from headstart.reference import MOST_IMAGES, NEIGHBOURS, Reference, make_reference
+from headstart.reference import NEIGHBOURS, Reference, images_to_keep, make_reference
 from headstart.scan import display_path
 from headstart.trust_figures import answer_figures, telling_images
 
 _FEWEST_TO_FLAG = 20  # held-out images by which it is told how far is usual
+_HELD_AGAINST_OTHERS = 500  # training images by which it is told, too, at most
 _USUAL = 0.98  # share of held-out images that are to be nearer than the threshold
 
 
@@ -68,7 +69,7 @@ def with_thresholds(
     return classifier
 
 
-def trust_figures(
+def measure_trust(
     prepared: Prepared,
     learned: Learned,
     classifier: Classifier,
@@ -111,7 +112,8 @@ def _name(dataset: Dataset, row: int) -> str:
 
 def _reference(prepared: Prepared, features: npt.NDArray[np.float16], seed: int) -> Reference:
     dataset, train = prepared.dataset, prepared.split.train
-    some = np.sort(mixed_order(dataset.labels[train], seed)[:MOST_IMAGES])
+    count = images_to_keep(len(dataset.class_names))
+    some = mixed_order(dataset.labels[train], seed)[:count]
     rows = train[some]
     names = [_name(dataset, row) for row in rows]
     return make_reference(
@@ -156,9 +158,8 @@ def _usual_distance(learned: Learned, reference: Reference, validation: Answered
     """
     distances = reference.distances(validation.features)
     if not learned.fine_tuned and len(reference.labels) > NEIGHBOURS:
-        distances = np.concatenate(
-            [distances, reference.distances(reference.features, itself=True)]
-        )
+        some = reference.features[:_HELD_AGAINST_OTHERS]
+        distances = np.concatenate([distances, reference.distances(some, itself=True)])
     if len(distances) < _FEWEST_TO_FLAG:
         return None
     return float(np.quantile(distances, _USUAL, method="higher"))

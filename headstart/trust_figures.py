@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headstart.classifier import Classifier
 from headstart.conformal import abstaining_figures, fewest_images, set_figures
-from headstart.heads.head import AnyFloats
 from headstart.metrics import Probabilities, Rows
 
+if TYPE_CHECKING:
+    from headstart.classifier import Classifier
+    from headstart.heads.head import AnyFloats
+
 _MOST = 10  # images listed
-_SHOWN_THRESHOLD = 0.8  # that the text tells the cost of, where no other was found
+_SHOWN_THRESHOLD = 0.8  # that the text tells the cost of
 
 
 def answer_figures(

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from command_line import run_command
 from feature_rows import head_digest
+from test_bundle_damage import rewrite
 from tiny_run import CLASSES, RECIPE, fresh_cache, make_mixed_folder, trained
 
 from headstart.answers import Prediction
 from headstart.bundle import load, save_bundle
 from headstart.calibration import fit_temperature, log_probabilities, warmed
+from headstart.conversion import file_digest
 from headstart.errors import HeadstartError
+from headstart.reference import images_to_keep
 from headstart.retest import evaluate_bundle
 from headstart.training import fit
 from headstart.trust_figures import telling_images, trust_lines
@@ -215,3 +218,36 @@ def test_a_damaged_file_is_told(tmp_path: Path, name: str) -> None:
     (place / name).write_bytes((place / name).read_bytes()[:-5])
     with pytest.raises(HeadstartError, match=rf"is damaged: {name} is missing or changed"):
         load(place)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"thresholds": {"0.9": [0.5, 0.5]}}, "its thresholds are not those of 3 classes"),
+        ({"thresholds": {"much": [0.5, 0.5, 0.5]}}, "could not convert string to float: 'much'"),
+        ({"unknown_beyond": "far"}, "could not convert string to float: 'far'"),
+    ],
+)
+def test_thresholds_that_do_not_fit(tmp_path: Path, values: dict[str, Any], said: str) -> None:
+    place = shutil.copytree(trained().bundle, tmp_path / "bundle")
+    written = json.loads((place / "decision.json").read_text())
+    (place / "decision.json").write_text(json.dumps(written | values))
+    files = json.loads((place / "bundle.json").read_text())["files"]
+    rewrite(place, files=files | {"decision.json": file_digest(place / "decision.json")})
+    with pytest.raises(HeadstartError, match=rf"is incomplete: {said}\. Expected"):
+        load(place)
+
+
+def test_many_training_images_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.trust.images_to_keep", lambda classes: 10 * (classes == 3))
+    kept = fit(trained().photos, RECIPE).classifier.reference
+    assert kept is not None
+    assert len(kept.names) == len(set(kept.names)) == 10
+    assert sorted(np.bincount(kept.labels)) == [3, 3, 4]
+    for name, label in zip(kept.names, kept.labels, strict=True):
+        assert name.startswith(CLASSES[label])
+
+
+@pytest.mark.parametrize(("classes", "count"), [(2, 1000), (100, 1000), (150, 1500), (900, 2000)])
+def test_how_many_are_kept(classes: int, count: int) -> None:
+    assert images_to_keep(classes) == count
