@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from command_line import run_command
 from PIL import Image
-from tiny_run import CLASSES, trained
+from test_report_page import TAGS, VOID, Reader
+from tiny_run import CLASSES, RECIPE, fresh_cache, make_mixed_folder, trained
 
 import headstart
 from headstart import bundle
@@ -25,6 +26,7 @@ from headstart.reporting.gathering import MOST_FILES, MOST_WORST, gather
 from headstart.reporting.material import material_in
 from headstart.reporting.thumbnails import address, thumbnail, thumbnails
 from headstart.run import Run
+from headstart.training import fit
 
 
 def reported(run: Run, **more: Any) -> ReportedPart:
@@ -70,6 +72,20 @@ def test_the_worst_images_are_the_wrong_ones_that_were_surest() -> None:
 
 def test_an_example_of_each_class_is_of_the_test_part() -> None:
     assert [one["true"] for one in extra()["examples"]] == list(CLASSES)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_hostile_folders_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh_cache(monkeypatch, tmp_path / "cache")
+    names = ("<img src=x onerror=alert(1)>", '" onload="alert(1)', "<!--\u202e&amp;")
+    photos = make_mixed_folder(tmp_path / "<script>alert(1)<", names)
+    for path in photos.rglob("*.png"):
+        path.rename(path.with_name(f"'><svg onload=alert(1)>{path.name}"))
+    run = fit(photos, RECIPE, out=tmp_path / "bundle")
+    found = Reader((run.bundle or tmp_path).joinpath("report.html").read_text(encoding="utf-8"))
+    assert {tag for tag, _ in found.found} <= VOID | set(TAGS.split())
+    assert not [name for _, one in found.found for name in one if name.startswith("on")]
+    assert "<img src=x onerror=alert(1)>" in found.text
 
 
 def test_written_again_it_is_the_same(tmp_path: Path) -> None:
