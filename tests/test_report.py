@@ -22,7 +22,7 @@ import headstart
 from headstart import bundle
 from headstart.errors import HeadstartError
 from headstart.reporting import ReportedPart, with_report
-from headstart.reporting.gathering import MOST_FILES, MOST_WORST, gather
+from headstart.reporting.gathering import MOST_FILES, MOST_OF_KIND, MOST_WORST, gather
 from headstart.reporting.material import material_in
 from headstart.reporting.thumbnails import address, thumbnail, thumbnails
 from headstart.run import Run
@@ -120,15 +120,22 @@ def test_maps_are_made_where_someone_makes_them() -> None:
     assert [one["map"] is None for one in worst] == [True] + [False] * (len(worst) - 1)
 
 
+def test_only_the_worst_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.reporting.gathering.MOST_WORST", 1)
+    found = gather(trained().run, reported(trained().run), {})
+    assert [one["file"] for one in found["worst"]] == [one["file"] for one in extra()["worst"][:1]]
+    assert len(found["worst"]) == 1 < found["wrong"]
+
+
 def test_findings_get_thumbnails_but_not_all_of_them() -> None:
     run = trained().run
     names = [path.relative_to(trained().photos).as_posix() for path in trained().paths]
-    finding = {"kind": "label", "files": [names[0], "no/such.png", names[2]]}
-    kinds = [{"kind": str(number), "files": names[2 * number :]} for number in range(29)]
-    files = gather(run, reported(run), {"findings": [finding, *kinds]})["files"]
-    assert names[0] in files
-    assert "no/such.png" not in files
-    assert 2 < len(files) < MOST_FILES
+    label = [{"kind": "label", "files": [name]} for name in names[:9]]
+    copies = {"kind": "copy", "files": [names[9], "no/such.png", names[11]]}
+    files = gather(run, reported(run), {"findings": [*label, copies]})["files"]
+    assert list(files) == [*names[:MOST_OF_KIND], names[9]]
+    many = [{"kind": str(number), "files": names[2 * number :]} for number in range(29)]
+    assert len(gather(run, reported(run), {"findings": many})["files"]) == 58 <= MOST_FILES
 
 
 def test_no_report_where_none_is_wanted(tmp_path: Path) -> None:
@@ -160,7 +167,7 @@ def test_images_that_have_gone_leave_the_rest(tmp_path: Path) -> None:
 
 
 def test_a_thumbnail_is_small_whatever_the_image(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     made = thumbnail(tmp_path / "noise.png", 224)
     assert made is not None

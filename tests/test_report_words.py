@@ -79,7 +79,6 @@ def counted(**counts: int) -> Change:
         (set_test(figures(60, 100)), "No class is left behind.", True),
         (lambda material: material.extra.update(leaks=0), "No leaks.", True),
         (lambda material: material.extra.update(leaks=1), "Copies across the split.", False),
-        (counted(leak=3), "Copies across the split.", False),
         (counted(label=1), "Labels in doubt.", False),
         (counted(two_labels=1), "Labels in doubt.", False),
         (counted(blurred=1), "No label in doubt.", True),
@@ -97,6 +96,12 @@ def test_a_reason_to_trust_or_to_take_care(change: Change, title: str, fine: boo
     material = full_material()
     change(material)
     assert checks(material)[title] == fine
+
+
+def test_a_leak_that_only_the_check_up_found() -> None:
+    material = full_material()
+    material.extra["leaks"], material.checkup["counts"] = 0, {"leak": 3}
+    assert not checks(material)["Copies across the split."]
 
 
 def test_the_verdict() -> None:
