@@ -15,16 +15,18 @@ import numpy as np
 import pytest
 from command_line import run_command
 from PIL import Image
-from tiny_run import CLASSES, trained
+from test_report_page import TAGS, VOID, Reader
+from tiny_run import CLASSES, RECIPE, fresh_cache, make_mixed_folder, trained
 
 import headstart
 from headstart import bundle
 from headstart.errors import HeadstartError
 from headstart.reporting import ReportedPart, with_report
-from headstart.reporting.gathering import MOST_FILES, MOST_WORST, gather
+from headstart.reporting.gathering import MOST_FILES, MOST_OF_KIND, MOST_WORST, gather
 from headstart.reporting.material import material_in
 from headstart.reporting.thumbnails import address, thumbnail, thumbnails
 from headstart.run import Run
+from headstart.training import fit
 
 
 def reported(run: Run, **more: Any) -> ReportedPart:
@@ -72,6 +74,20 @@ def test_an_example_of_each_class_is_of_the_test_part() -> None:
     assert [one["true"] for one in extra()["examples"]] == list(CLASSES)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_hostile_folders_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh_cache(monkeypatch, tmp_path / "cache")
+    names = ("<img src=x onerror=alert(1)>", '" onload="alert(1)', "<!--\u202e&amp;")
+    photos = make_mixed_folder(tmp_path / "<script>alert(1)<", names)
+    for path in photos.rglob("*.png"):
+        path.rename(path.with_name(f"'><svg onload=alert(1)>{path.name}"))
+    run = fit(photos, RECIPE, out=tmp_path / "bundle")
+    found = Reader((run.bundle or tmp_path).joinpath("report.html").read_text(encoding="utf-8"))
+    assert {tag for tag, _ in found.found} <= VOID | set(TAGS.split())
+    assert not [name for _, one in found.found for name in one if name.startswith("on")]
+    assert "<img src=x onerror=alert(1)>" in found.text
+
+
 def test_written_again_it_is_the_same(tmp_path: Path) -> None:
     written = headstart.report(trained().bundle, out=tmp_path / "again.html")
     assert written.path.read_bytes() == (trained().bundle / "report.html").read_bytes()
@@ -104,15 +120,22 @@ def test_maps_are_made_where_someone_makes_them() -> None:
     assert [one["map"] is None for one in worst] == [True] + [False] * (len(worst) - 1)
 
 
+def test_only_the_worst_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.reporting.gathering.MOST_WORST", 1)
+    found = gather(trained().run, reported(trained().run), {})
+    assert [one["file"] for one in found["worst"]] == [one["file"] for one in extra()["worst"][:1]]
+    assert len(found["worst"]) == 1 < found["wrong"]
+
+
 def test_findings_get_thumbnails_but_not_all_of_them() -> None:
     run = trained().run
     names = [path.relative_to(trained().photos).as_posix() for path in trained().paths]
-    finding = {"kind": "label", "files": [names[0], "no/such.png", names[2]]}
-    kinds = [{"kind": str(number), "files": names[2 * number :]} for number in range(29)]
-    files = gather(run, reported(run), {"findings": [finding, *kinds]})["files"]
-    assert names[0] in files
-    assert "no/such.png" not in files
-    assert 2 < len(files) < MOST_FILES
+    label = [{"kind": "label", "files": [name]} for name in names[:9]]
+    copies = {"kind": "copy", "files": [names[9], "no/such.png", names[11]]}
+    files = gather(run, reported(run), {"findings": [*label, copies]})["files"]
+    assert list(files) == [*names[:MOST_OF_KIND], names[9]]
+    many = [{"kind": str(number), "files": names[2 * number :]} for number in range(29)]
+    assert len(gather(run, reported(run), {"findings": many})["files"]) == 58 <= MOST_FILES
 
 
 def test_no_report_where_none_is_wanted(tmp_path: Path) -> None:
@@ -144,7 +167,7 @@ def test_images_that_have_gone_leave_the_rest(tmp_path: Path) -> None:
 
 
 def test_a_thumbnail_is_small_whatever_the_image(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     made = thumbnail(tmp_path / "noise.png", 224)
     assert made is not None

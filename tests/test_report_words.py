@@ -79,10 +79,10 @@ def counted(**counts: int) -> Change:
         (set_test(figures(60, 100)), "No class is left behind.", True),
         (lambda material: material.extra.update(leaks=0), "No leaks.", True),
         (lambda material: material.extra.update(leaks=1), "Copies across the split.", False),
-        (counted(leak=3), "Copies across the split.", False),
         (counted(label=1), "Labels in doubt.", False),
         (counted(two_labels=1), "Labels in doubt.", False),
         (counted(blurred=1), "No label in doubt.", True),
+        (counted(shortcut=1), "A shortcut.", False),
         (calibrated(0.049), "Probabilities mean what they say.", True),
         (calibrated(0.05), "Probabilities are rough.", False),
         (
@@ -96,6 +96,12 @@ def test_a_reason_to_trust_or_to_take_care(change: Change, title: str, fine: boo
     material = full_material()
     change(material)
     assert checks(material)[title] == fine
+
+
+def test_a_leak_that_only_the_check_up_found() -> None:
+    material = full_material()
+    material.extra["leaks"], material.checkup["counts"] = 0, {"leak": 3}
+    assert not checks(material)["Copies across the split."]
 
 
 def test_the_verdict() -> None:
@@ -140,6 +146,16 @@ def test_answers_may_be_counted_instead_of_shared() -> None:
     for row in material.metrics["trust"]["abstaining"]:
         row["answered"] *= 300
     assert "Leaving the 20% that are less than 60% sure" in words(material)
+
+
+def test_labels_that_were_not_judged_are_not_called_right() -> None:
+    material = full_material()
+    material.checkup.update(counts={}, findings=[])
+    assert "No label in doubt." in words(material)
+    material.checkup["seconds"] = {"total": 0.1, "looks": 0.0}
+    said = words(material)
+    assert "in doubt" not in said
+    assert "There was no time to judge labels and to look at every image." in said
 
 
 def test_large_sets_are_told_together() -> None:

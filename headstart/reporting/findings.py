@@ -5,7 +5,7 @@ from __future__ import annotations
 from headstart.checkup.finding import TITLES
 from headstart.reporting.blocks import Column, Section, image, note, table, unfold
 from headstart.reporting.html import Child, Markup, cut, is_image, join, name, tag
-from headstart.reporting.material import Material, Values, part
+from headstart.reporting.material import Material, Values, labels_judged, part
 from headstart.reporting.wording import count
 
 MOST_OF_KIND, MOST_FILES = 6, 3
@@ -33,11 +33,15 @@ def _checked(material: Material) -> list[Child]:
     found = material.checkup
     counts = {kind: number for kind, number in part(found, "counts").items() if number}
     looked = f"{count(found['images'], 'image')} in {count(found['classes'], 'class', 'classes')}"
+    body: list[Child] = []
+    if not labels_judged(material):
+        told = "There was no time to judge labels and to look at every image. headstart check does."
+        body.append(tag("p", tag("strong", told)))
     if not counts:
-        return [tag("p.verdict", f"Nothing conspicuous in {looked}.")]
+        return [tag("p.verdict", f"Nothing conspicuous was found in {looked}."), *body]
     order = [*(kind for kind in TITLES if kind in counts), *sorted(set(counts) - set(TITLES))]
     told = f"{looked} were looked at. Nothing was changed: each finding says what to do."
-    return [tag("p", told), *(_kind(material, kind, counts[kind]) for kind in order)]
+    return [tag("p", told), *body, *(_kind(material, kind, counts[kind]) for kind in order)]
 
 
 def _kind(material: Material, kind: str, number: int) -> Markup:

@@ -73,6 +73,11 @@ def part(values: Mapping[str, Any], name: str) -> Values:
     return found if isinstance(found, dict) else {}
 
 
+def labels_judged(material: Material) -> bool:
+    """Whether the check-up had the time to judge labels; without it not all was looked at."""
+    return "labels" in part(material.checkup, "seconds")
+
+
 def read_material(folder: Path) -> Material:
     """Read what a bundle can show.
 

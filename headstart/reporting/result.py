@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from headstart.reporting.blocks import Section, image, link
 from headstart.reporting.charts import hundred
 from headstart.reporting.html import Child, Markup, cut, is_image, join, name, tag
-from headstart.reporting.material import Material, part
+from headstart.reporting.material import Material, labels_judged, part
 from headstart.reporting.wording import around, count, day, of_hundred, percent, sure
 
 FEW_TEST_IMAGES = 100
 FEW_OF_CLASS = 10
 LOW_RECALL = 0.5
+_CHECKUP = link("the check-up", "checkup")
 MANY_LABELS = 0.05  # of the images; more labels in doubt say something of the classifier, too
 UNSURE = 0.05  # calibration error from which probabilities are not to be taken as they are
 MOST_CLASSES = 8  # named at the beginning
@@ -123,6 +124,9 @@ def _checks(material: Material) -> Iterator[Check]:
     yield from _weak(material)
     yield from _sureness(material)
     yield from _labels(material)
+    if part(material.checkup, "counts").get("shortcut"):
+        said: Child = ["Something besides what is shown tells the classes: see ", _CHECKUP, "."]
+        yield Check(False, "A shortcut.", said)
     if part(material.about, "fine_tuning").get("stopped") == "interrupted":
         yield Check(False, "Stopped early.", "Training was ended by hand.")
 
@@ -179,13 +183,13 @@ def _labels(material: Material) -> Iterator[Check]:
     wrong = (counts.get("label") or 0) + (counts.get("two_labels") or 0)
     if wrong:
         many = wrong > MANY_LABELS * (material.checkup.get("images") or wrong)
-        told: list[Child] = [f"{count(wrong, 'finding')} of ", link("the check-up", "checkup"), "."]
+        told: list[Child] = [f"{count(wrong, 'finding')} of ", _CHECKUP, "."]
         if many:
             told.append(
                 " So many may well say that classes look alike to it, not that all are wrong."
             )
         yield Check(False, "Labels in doubt.", told)
-    elif material.checkup:
+    elif labels_judged(material):
         yield Check(True, "No label in doubt.", "The check-up found none.")
 
 
