@@ -212,7 +212,7 @@ def test_a_network_without_a_map_is_left_to_occlusion(
     monkeypatch.setattr("headstart.explanation.maps.open_feature_maps", lambda prefix: None)
     made = classifier()
     assert activation_map(made, IMAGES[0], 0).method == "occlusion"
-    with pytest.raises(HeadstartError, match="tiny come from no feature map.*'occlusion'"):
+    with pytest.raises(HeadstartError, match=r"tiny come from no feature map.*'occlusion'"):
         activation_map(made, IMAGES[0], 0, method)
 
 
@@ -223,7 +223,7 @@ def test_of_a_maximum_there_is_no_exact_map() -> None:
     maps.pooling = "max"
     found = activation_map(made, IMAGES[0], 0)
     assert found.method == "grad-cam"
-    with pytest.raises(HeadstartError, match="tiny takes the maximum .*'grad-cam'"):
+    with pytest.raises(HeadstartError, match=r"tiny takes the maximum .*'grad-cam'"):
         activation_map(made, IMAGES[0], 0, "cam")
 
 
