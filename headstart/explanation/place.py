@@ -50,9 +50,11 @@ def shown_image(image: ImageInput, longest: int = LONGEST) -> Pixels:
 
 
 def _at_most(image: Image.Image, longest: int) -> Pixels:
-    image = image.copy()
-    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    return np.asarray(image)
+    scale = longest / max(image.size)
+    if scale >= 1:
+        return np.asarray(image)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
 
 
 def put_in_place(
