@@ -23,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 
 import headstart
 from headstart.classifier import Classifier
+from headstart.reference import strangeness
 from headstart.run import Run
 
 
@@ -71,11 +72,11 @@ def coverage(run: Run) -> dict[str, Any]:
 def unknown(run: Run, others: list[Path]) -> dict[str, Any]:
     """How well other images are told from the test images."""
     classifier = run.classifier
-    usual = distances(classifier, [path for path, _ in run.files["test"]])
+    usual = strange_by(classifier, [path for path, _ in run.files["test"]])
     flagged = run.trust["unknown"]
     found: dict[str, Any] = {"test_flagged": round(flagged["flagged"] / flagged["images"], 4)}
     for folder in others:
-        strange = distances(classifier, list(headstart.read_dataset(folder).paths))
+        strange = strange_by(classifier, list(headstart.read_dataset(folder).paths))
         labels = np.repeat([0, 1], [len(usual), len(strange)])
         area = roc_auc_score(labels, np.concatenate([usual, strange]))
         share = (strange > flagged["threshold"]).mean()
@@ -83,10 +84,12 @@ def unknown(run: Run, others: list[Path]) -> dict[str, Any]:
     return found
 
 
-def distances(classifier: Classifier, paths: list[Path]) -> Any:
-    """Distance of each image to the training images."""
-    assert classifier.reference is not None
-    return classifier.reference.distances(classifier.embed(paths))
+def strange_by(classifier: Classifier, paths: list[Path]) -> Any:
+    """How unlike the training images each image is."""
+    known, decision = classifier.reference, classifier.decision
+    assert known is not None
+    assert decision is not None
+    return strangeness(known, classifier.head, decision.by_energy, classifier.embed(paths))
 
 
 def measure(data: str, recipe: headstart.Recipe, others: list[Path]) -> dict[str, Any]:

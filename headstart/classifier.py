@@ -30,7 +30,7 @@ from headstart.heads import Head
 from headstart.heads.head import AnyFloats
 from headstart.images import BadImage, Pixels, decode, from_array, read_bytes
 from headstart.prefix import Prefix
-from headstart.reference import Reference
+from headstart.reference import Reference, strangeness
 from headstart.workers import map_in_order
 
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | Pixels | Image.Image"
@@ -207,11 +207,11 @@ class Classifier:
 
     def strange(self, features: AnyFloats) -> npt.NDArray[np.bool_]:
         """Whether images are unlike all that were trained on, (n,), by features (n, width)."""
-        beyond = None if self.decision is None else self.decision.unknown_beyond
-        if beyond is None or self.reference is None:
+        decision, known = self.decision, self.reference
+        if decision is None or decision.unknown_beyond is None or known is None:
             return np.zeros(len(features), bool)
-        result: npt.NDArray[np.bool_] = self.reference.distances(features) > beyond
-        return result
+        found = strangeness(known, self.head, decision.by_energy, features)
+        return np.asarray(found > decision.unknown_beyond)
 
     def _stream(
         self, images: Iterable[ImageInput], views: int

@@ -25,8 +25,9 @@ class Decision:
             level has the threshold of all classes together.
         source: Which images these are: `validation`, or `validation and cross-validation`.
         abstain_below: Probability under which an answer is better left to a person, or None.
-        unknown_beyond: Distance to the training images from which an image is unlike all of them,
-            or None.
+        unknown_beyond: Strangeness from which an image is unlike all training images, or None.
+        by_energy: What the head's energy counts in that, beside the distance to the training
+            images; 0 for a frozen network.
         level: Of the sets, one of those in `thresholds`.
     """
 
@@ -35,6 +36,7 @@ class Decision:
     source: str
     abstain_below: float | None = None
     unknown_beyond: float | None = None
+    by_energy: float = 0.0
     level: float = LEVEL
 
     def at(self, level: float) -> Decision:
@@ -66,6 +68,7 @@ class Decision:
             "source": self.source,
             "abstain_below": self.abstain_below,
             "unknown_beyond": self.unknown_beyond,
+            "by_energy": self.by_energy,
         }
 
 
@@ -88,5 +91,6 @@ def decision_from_dict(values: Mapping[str, Any], num_classes: int) -> Decision:
         source=str(values["source"]),
         abstain_below=None if below is None else float(below),
         unknown_beyond=None if beyond is None else float(beyond),
+        by_energy=float(values["by_energy"]),
         level=float(values["level"]),
     )

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from headstart import progress
+from headstart.heads import Head
 from headstart.images import BadImage, decode, read_bytes
 from headstart.metrics import Numbers, Rows
 from headstart.workers import map_in_order
@@ -127,6 +128,16 @@ def read_reference(folder: Path, width: int, num_classes: int) -> Reference | No
         raise ValueError(f"the training images in {FILES[0]} do not fit")
     thumbnails = tuple(content[ends[row] : ends[row + 1]] for row in range(len(names)))
     return Reference(features.astype(np.float16), labels.astype(np.int64), names, thumbnails)
+
+
+def strangeness(reference: Reference, head: Head, by_energy: float, features: AnyFloats) -> Numbers:
+    """How unlike all training images each image (n, width) is, (n,).
+
+    The distance to them and, times `by_energy`, the energy of the head: a network that learned to
+    tell the classes apart sees less of what else is in an image, so its distances alone say less.
+    """
+    found = reference.distances(features)
+    return found + by_energy * head.energies(features) if by_energy else found
 
 
 def unit_length(features: AnyFloats) -> npt.NDArray[np.float32]:

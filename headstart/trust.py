@@ -25,7 +25,13 @@ from headstart.heads import Learnt, TrainingData, fit_head
 from headstart.learning import FRACTIONS, Learned
 from headstart.metrics import Probabilities
 from headstart.preparation import Prepared, mixed_order
-from headstart.reference import NEIGHBOURS, Reference, images_to_keep, make_reference
+from headstart.reference import (
+    NEIGHBOURS,
+    Reference,
+    images_to_keep,
+    make_reference,
+    strangeness,
+)
 from headstart.scan import display_path
 from headstart.trust_figures import answer_figures, telling_images
 
@@ -63,9 +69,10 @@ def with_thresholds(
     """
     classifier = learned.classifier(prepared.dataset.class_names)
     classifier.reference = _reference(prepared, answered["train"].features, learned.recipe.seed)
-    beyond = _usual_distance(learned, classifier.reference, answered["validation"])
-    decision = _decision(learned, answered["validation"].probabilities)
-    classifier.decision = replace(decision, unknown_beyond=beyond)
+    validation = answered["validation"]
+    by_energy, beyond = _usual(learned, classifier.reference, validation.features)
+    decision = _decision(learned, validation.probabilities)
+    classifier.decision = replace(decision, unknown_beyond=beyond, by_energy=by_energy)
     return classifier
 
 
@@ -150,19 +157,28 @@ def _rounded_down(value: float) -> float:
     return float(np.floor(value * 1e6) / 1e6)
 
 
-def _usual_distance(learned: Learned, reference: Reference, validation: Answered) -> float | None:
-    """The distance within which nearly all images of the same kind have training images.
+def _usual(
+    learned: Learned, reference: Reference, features: npt.NDArray[np.float16]
+) -> tuple[float, float | None]:
+    """What energy counts, and how strange images of the same kind are at most, nearly all of them.
 
-    A frozen network has learned from no image, so each training image counts too, held against the
-    others.
+    By the validation part, `features` (n, width). A frozen network has learned from no image, so
+    each training image counts too, held against the others. Where the network has learned, distance
+    and energy count alike.
     """
-    distances = reference.distances(validation.features)
-    if not learned.fine_tuned and len(reference.labels) > NEIGHBOURS:
+    distances, by_energy = reference.distances(features), 0.0
+    if learned.fine_tuned:
+        if len(features) >= _FEWEST_TO_FLAG:
+            spread = float(learned.head.energies(features).std())
+            by_energy = float(distances.std()) / spread if spread else 0.0
+        strange = strangeness(reference, learned.head, by_energy, features)
+    else:
         some = reference.features[:_HELD_AGAINST_OTHERS]
-        distances = np.concatenate([distances, reference.distances(some, itself=True)])
-    if len(distances) < _FEWEST_TO_FLAG:
-        return None
-    return float(np.quantile(distances, _USUAL, method="higher"))
+        own = reference.distances(some, itself=True) if len(some) > NEIGHBOURS else np.zeros(0)
+        strange = np.concatenate([distances, own])
+    if len(strange) < _FEWEST_TO_FLAG:
+        return 0.0, None
+    return by_energy, float(np.quantile(strange, _USUAL, method="higher"))
 
 
 def _learnt(learned: Learned) -> Learnt | None:

@@ -107,7 +107,7 @@ def test_the_threshold_that_halves_the_errors() -> None:
     assert abstain_below(probabilities, probabilities.argmax(axis=1)) is None
 
 
-DECISION = Decision({0.8: (0.5, 0.4), 0.9: (0.2, None)}, (30, 9), "validation", 0.7, 0.5)
+DECISION = Decision({0.8: (0.5, 0.4), 0.9: (0.2, None)}, (30, 9), "validation", 0.7, 0.5, 0.1)
 
 
 def test_a_decision_is_the_same_once_read() -> None:

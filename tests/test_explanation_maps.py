@@ -15,7 +15,14 @@ from tiny_tuning import random_head
 from headstart.classifier import Classifier, PixelChoices
 from headstart.cut import cut_at
 from headstart.errors import HeadstartError
-from headstart.explanation.maps import CELLS, METHODS, ActivationMap, activation_map, grad_cam
+from headstart.explanation.maps import (
+    CELLS,
+    METHODS,
+    ActivationMap,
+    activation_map,
+    feature_maps,
+    grad_cam,
+)
 from headstart.frameworks import load_keras
 from headstart.heads.head import Head
 from headstart.prefix import Prefix, tuned_prefix
@@ -75,6 +82,18 @@ def test_the_engines_agree(layer: str) -> None:
 
 
 ENGINES = ("openvino", "keras")
+
+
+def test_the_trained_part_is_built_anew_from_a_bundle() -> None:
+    """Where OpenVINO is missing a bundle has the weights alone."""
+    made = classifier("keras", "block2_relu")
+    expected = activation_map(made, IMAGES[1], 2)
+    assert made.prefix.suffix is not None
+    bare = replace(made.prefix, suffix=replace(made.prefix.suffix, cut=None))
+    again = Classifier(CLASSES, bare, made.head, PixelChoices())
+    np.testing.assert_allclose(
+        activation_map(again, IMAGES[1], 2).values, expected.values, atol=1e-5
+    )
 
 
 def taped(model: Any, head: Head, pooling: str, image: Any, label: int) -> Floats:
@@ -184,6 +203,28 @@ def test_occlusion_says_by_how_much_the_answer_falls() -> None:
 def test_a_method_that_cannot_be(kind: str, method: str, message: str) -> None:
     with pytest.raises(HeadstartError, match=message):
         activation_map(classifier(kind=kind), IMAGES[0], 0, method)
+
+
+@pytest.mark.parametrize("method", ["cam", "grad-cam"])
+def test_a_network_without_a_map_is_left_to_occlusion(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headstart.explanation.maps.open_feature_maps", lambda prefix: None)
+    made = classifier()
+    assert activation_map(made, IMAGES[0], 0).method == "occlusion"
+    with pytest.raises(HeadstartError, match=r"tiny come from no feature map.*'occlusion'"):
+        activation_map(made, IMAGES[0], 0, method)
+
+
+def test_of_a_maximum_there_is_no_exact_map() -> None:
+    made = classifier()
+    maps = feature_maps(made)
+    assert maps is not None
+    maps.pooling = "max"
+    found = activation_map(made, IMAGES[0], 0)
+    assert found.method == "grad-cam"
+    with pytest.raises(HeadstartError, match=r"tiny takes the maximum .*'grad-cam'"):
+        activation_map(made, IMAGES[0], 0, "cam")
 
 
 @pytest.mark.parametrize(

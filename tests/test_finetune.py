@@ -280,6 +280,7 @@ def test_what_a_fine_tuned_network_knows_of_its_answers() -> None:
     decision, reference = run.classifier.decision, run.classifier.reference
     assert decision is not None
     assert (decision.source, decision.images) == ("validation", (2, 2, 2))
+    assert (decision.by_energy, decision.unknown_beyond) == (0.0, None)  # of six images
     assert reference is not None
     paths = [path for path, _ in run.files["train"]]
     expected = unit_length(run.classifier.embed(paths))

@@ -11,14 +11,17 @@ from conftest import make_image_folder
 from feature_rows import make_rows
 from PIL import Image
 from safetensors.numpy import load_file, save_file
+from scipy.special import logsumexp
 from sklearn.neighbors import NearestNeighbors
 
+from headstart.heads import Head
 from headstart.reference import (
     FILES,
     NEIGHBOURS,
     Reference,
     make_reference,
     read_reference,
+    strangeness,
     unit_length,
 )
 
@@ -114,3 +117,15 @@ def test_no_images(tmp_path: Path) -> None:
     (tmp_path / FILES[1]).write_text(json.dumps({"names": []}))
     with pytest.raises(ValueError, match="do not fit"):
         read_reference(tmp_path, WIDTH, 2)
+
+
+def test_strangeness_is_distance_and_energy() -> None:
+    kept, (features, _) = reference(), make_rows([30], WIDTH, seed=7, kind=np.float32)
+    weights = np.random.default_rng(0).normal(size=(WIDTH, 3)).astype(np.float32)
+    head = Head("linear", ((weights, np.zeros(3, np.float32)),))
+    energies = -logsumexp(features @ weights, axis=1)
+    np.testing.assert_allclose(head.energies(features), energies, rtol=1e-4)
+    distances = kept.distances(features)
+    assert np.array_equal(strangeness(kept, head, 0.0, features), distances)
+    found = strangeness(kept, head, 0.5, features)
+    np.testing.assert_allclose(found, distances + energies / 2, rtol=1e-4)

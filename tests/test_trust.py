@@ -4,12 +4,13 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from command_line import run_command
-from feature_rows import head_digest
+from feature_rows import head_digest, make_rows
 from test_bundle_damage import rewrite
 from tiny_run import CLASSES, RECIPE, fresh_cache, make_mixed_folder, trained
 
@@ -18,9 +19,11 @@ from headstart.bundle import load, save_bundle
 from headstart.calibration import fit_temperature, log_probabilities, warmed
 from headstart.conversion import file_digest
 from headstart.errors import HeadstartError
-from headstart.reference import images_to_keep
+from headstart.heads import Head
+from headstart.reference import images_to_keep, make_reference, strangeness
 from headstart.retest import evaluate_bundle
 from headstart.training import fit
+from headstart.trust import _usual
 from headstart.trust_figures import telling_images, trust_lines
 
 
@@ -251,3 +254,26 @@ def test_many_training_images_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(("classes", "count"), [(2, 1000), (100, 1000), (150, 1500), (900, 2000)])
 def test_how_many_are_kept(classes: int, count: int) -> None:
     assert images_to_keep(classes) == count
+
+
+@pytest.mark.parametrize("tuned", [True, False])
+def test_how_strange_is_usual(tuned: bool) -> None:
+    """98% of held-out images are within it, and distance and energy count alike."""
+    rows, labels = make_rows([150, 150], 8, kind=np.float32)
+    known = make_reference(rows[:200], labels[:200], ["x"] * 200, [b""] * 200)
+    weights = np.random.default_rng(0).normal(size=(8, 2)).astype(np.float32)
+    head = Head("linear", ((weights, np.zeros(2, np.float32)),))
+    learned: Any = SimpleNamespace(fine_tuned=tuned, head=head)
+    by_energy, beyond = _usual(learned, known, rows[200:].astype(np.float16))
+    held = strangeness(known, head, by_energy, rows[200:].astype(np.float16))
+    assert beyond is not None
+    if tuned:
+        spread = by_energy * head.energies(rows[200:]).std()
+        assert spread == pytest.approx(known.distances(rows[200:]).std(), rel=0.01)
+        assert (held > beyond).sum() == 1  # of 100
+    else:
+        assert by_energy == 0
+        both = np.concatenate([held, known.distances(known.features, itself=True)])
+        assert (both > beyond).sum() == 5  # of 300
+    if tuned:
+        assert _usual(learned, known, rows[:19].astype(np.float16)) == (0.0, None)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.conversion import FILES
-from headstart.engine import Chain, Engine, KerasEngine, OpenVINOEngine, read_network
+from headstart.engine import Chain, Engine, KerasEngine, OpenVINOEngine, load_openvino, read_network
 from headstart.images import Pixels
 from headstart.prefix import Prefix
 
@@ -107,8 +107,6 @@ def open_feature_maps(prefix: Prefix) -> FeatureMaps | None:
 
 def _find_in_graph(network: Any, width: int) -> _End | None:
     """Follow OpenVINO's graph back from its output."""
-    import openvino
-
     output = network.outputs[0].get_node().input_value(0)
     while output.get_node().get_type_name() in _PASSIVE and _is_vector(output, width):
         output = output.get_node().input_value(0)
@@ -123,7 +121,7 @@ def _find_in_graph(network: Any, width: int) -> _End | None:
     channels = _channels(len(shape), axes.get_node().get_data().ravel().tolist())
     if channels is None:
         return None
-    end = openvino.Model([before], network.get_parameters(), network.get_friendly_name())
+    end = load_openvino().Model([before], network.get_parameters(), network.get_friendly_name())
     return _End(end, pooling, shape[1:], channels - 1)
 
 

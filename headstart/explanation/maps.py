@@ -104,7 +104,7 @@ def feature_maps(classifier: Classifier) -> FeatureMaps | None:
 def _impossible(classifier: Classifier, method: str, maps: FeatureMaps | None) -> HeadstartError:
     name, kind = classifier.prefix.identity.backbone, classifier.head.kind
     if maps is None:
-        why = f"the features of {name} are no mean or maximum over a feature map"
+        why = f"the features of {name} come from no feature map that could be shown"
     elif maps.pooling != "mean":
         why = f"{name} takes the maximum of its feature map, not the mean"
     else:

@@ -133,7 +133,7 @@ class Explanation:
             captions=(name or "the image", caption[0].upper() + caption[1:]),
             heading="Nearest training images",
             examples=[
-                Example(one.thumbnail, one.class_name, f"{one.similarity:.2f}  {_last(one.name)}")
+                Example(one.thumbnail, one.class_name, f"{one.similarity:.3f}  {_last(one.name)}")
                 for one in self.nearest
             ],
         )

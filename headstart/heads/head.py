@@ -75,6 +75,17 @@ class Head:
             result[rows] = softmax(self._apply(features[rows]))
         return result
 
+    def energies(self, features: AnyFloats) -> Floats:
+        """-log(sum(exp(logits))), (n,): high where no class is answered with much certainty.
+
+        Liu et al. 2020, "Energy-based out-of-distribution detection",
+        https://arxiv.org/abs/2010.03759.
+        """
+        logits = self.logits(features)
+        most = logits.max(axis=1)
+        energies: Floats = -most - np.log(np.exp(logits - most[:, None]).sum(axis=1))
+        return energies
+
     def tempered(self, temperature: float) -> Head:
         """The same with all logits divided by a number above 0: as sure as it should be.
 
