@@ -193,7 +193,7 @@ def values(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("part", ["about", "metrics", "extra", "checkup"])
 @pytest.mark.parametrize("wrong", [None, "text", [[]]], ids=str)
 def test_no_value_of_another_kind_breaks_the_page(part: str, wrong: Any) -> None:
-    material = full_material()
+    material = full_material(("cat", "dog"), images=20)
     for name in ("train", "validation"):
         material.metrics.pop(name)
     for path in values(getattr(material, part)):
