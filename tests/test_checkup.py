@@ -205,6 +205,9 @@ def test_labels_are_not_judged_without_time() -> None:
     with progress.listen(lambda event: told.append(event.message)):
         found = examine(prepared, SIDE, Stopwatch(), deadline=0.0)
     assert any("no time to judge the labels" in text for text in told)
+    assert found.left_out == ("labels", "neighbours", "looks")
+    assert "No time was left for: labels, neighbours, looks." in found.summary()
+    assert planted()[1].left_out == ()
     assert found.of("copy")
     assert not found.of("label")
     assert not found.of("dark")

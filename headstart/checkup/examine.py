@@ -60,6 +60,7 @@ class _Examination:
         self.names = [_shown(dataset, row) for row in range(len(dataset.paths))]
         self.classes = [dataset.class_names[label] for label in dataset.labels]
         self.ranking: tuple[str, ...] = ()
+        self.left_out: list[str] = []
 
     def run(self, deadline: float) -> CheckUp:
         everything = np.arange(len(self.names))
@@ -79,6 +80,7 @@ class _Examination:
             root=self.dataset.root,
             label_ranking=self.ranking,
             seconds=self.watch.result(),
+            left_out=tuple(self.left_out),
         )
 
     def _fits(self, values: int, deadline: float) -> bool:
@@ -87,6 +89,7 @@ class _Examination:
         if time.monotonic() + steps * _SECONDS <= deadline:
             return True
         progress.remark("check-up", "no time to judge the labels; headstart check does it")
+        self.left_out += ["labels", "neighbours"]
         return False
 
     def _copies(self) -> Iterator[Finding]:
@@ -137,6 +140,8 @@ class _Examination:
     def _looks(self, deadline: float) -> Iterator[Finding]:
         paths, digests = self.dataset.paths, self.prepared.features.digests
         looks = measure(paths, digests, deadline=deadline)
+        if time.monotonic() >= deadline and np.isnan(looks).any():
+            self.left_out.append("looks")
         for one in remarks(looks, self.names, self.side):
             own = (self.names[one.row],), (self.classes[one.row],)
             yield Finding(one.kind, *own, one.evidence, one.score)

@@ -25,6 +25,8 @@ class CheckUp:
         root: The folder that the files' names are relative to.
         label_ranking: All images that were judged, the most probably mislabelled first.
         seconds: Of each stage, and `total`.
+        left_out: What there was no time for: `labels`, `neighbours` (outliers, mirrored and cropped
+            copies), `looks` (of some or all images).
     """
 
     findings: tuple[Finding, ...]
@@ -33,6 +35,7 @@ class CheckUp:
     root: Path
     label_ranking: tuple[str, ...]
     seconds: Mapping[str, float]
+    left_out: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -53,6 +56,7 @@ class CheckUp:
             "findings": [one.to_dict() for one in self.findings],
             "label_ranking": list(self.label_ranking[: -(-self.images // 10)]),
             "seconds": dict(self.seconds),
+            "left_out": list(self.left_out),
         }
 
     def summary(self) -> str:
@@ -61,6 +65,8 @@ class CheckUp:
             f"{self.images} images of {len(self.class_names)} classes looked at in "
             f"{self.seconds['total']:.0f} s."
         ]
+        if self.left_out:
+            lines.append(f"No time was left for: {', '.join(self.left_out)}.")
         return "\n".join([*lines, *paragraphs(self.findings)])
 
     def write_fix_list(self, path: str | os.PathLike[str]) -> Path:
