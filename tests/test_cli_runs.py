@@ -105,8 +105,10 @@ def expected(files: list[Path]) -> list[Prediction]:
 def test_predict_as_text(headstart: Command, files: list[Path]) -> None:
     printed, told = headstart("predict", trained().bundle, *files)
     assert headstart.code == 0
+    doubts = ["; ".join(one.doubts()) for one in expected(files)]
     assert printed.splitlines() == [
-        f"{one.source}: {one.label} {one.probability:.3f}" for one in expected(files)
+        f"{one.source}: {one.label} {one.probability:.3f}{f' ({said})' if said else ''}"
+        for one, said in zip(expected(files), doubts, strict=True)
     ]
     assert re.fullmatch(r"skipped photos/roses/00\.png: broken: .*\n", told)
 

@@ -20,6 +20,7 @@ from headstart import training as module
 from headstart.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.learning import choose_prefix
+from headstart.metrics import log_loss
 from headstart.recipe import Recipe
 from headstart.run import Run
 from headstart.training import fit
@@ -97,7 +98,7 @@ def test_the_json_object() -> None:
     assert values["bundle"] == str(trained().bundle)
     assert values["classes"] == list(CLASSES)
     assert values["image_size"] == [32, 32]
-    stages = {"read", "features", "split", "head", "evaluate", "save"}
+    stages = {"read", "features", "split", "head", "evaluate", "trust", "save"}
     assert set(values["seconds"]) == {"total", *stages}
     assert values["seconds"]["total"] >= max(values["seconds"][name] for name in stages)
 
@@ -150,7 +151,11 @@ def test_the_mlp_head(photos: Path) -> None:
     assert len(run.classifier.head.layers) == 2
     losses = run.head["validation_loss"]
     assert len(losses) == run.head["epochs"]
-    assert run.validation.log_loss == pytest.approx(min(losses), abs=1e-6)
+    raw = run.classifier.head.tempered(1 / run.trust["calibration"]["temperature"])
+    paths, names = zip(*run.files["validation"], strict=True)
+    labels = np.array([CLASSES.index(name) for name in names])
+    loss = log_loss(raw.probabilities(run.classifier.embed(paths)), labels)
+    assert loss == pytest.approx(min(losses), abs=1e-5)
 
 
 def test_the_stages_are_told(photos: Path, tmp_path: Path) -> None:
@@ -162,7 +167,8 @@ def test_the_stages_are_told(photos: Path, tmp_path: Path) -> None:
 
     with progress.listen(hear):
         fit(photos, RECIPE, out=tmp_path / "bundle")
-    assert stages == ["read", "features", "linear head", "evaluate", "save"]
+    told = ["read", "features", "linear head", "evaluate", "thumbnails", "trust", "save"]
+    assert stages == told
 
 
 @pytest.mark.parametrize("seconds", [0, -1, math.nan])
