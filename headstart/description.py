@@ -17,6 +17,7 @@ from typing import Any
 
 from headstart.bundle import classifier_of, read_about
 from headstart.console import displayable
+from headstart.dataset import PART_NAMES
 from headstart.errors import HeadstartError
 from headstart.heads import Head
 from headstart.summary import table, training_lines
@@ -136,6 +137,7 @@ def describe(path: str | os.PathLike[str]) -> Description:
             metrics={
                 part: {name: values[name] for name in ("accuracy", "low", "high")}
                 for part, values in json.loads((folder / "metrics.json").read_bytes()).items()
+                if part in PART_NAMES
             },
         )
     except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:

@@ -105,8 +105,11 @@ def expected(files: list[Path]) -> list[Prediction]:
 def test_predict_as_text(headstart: Command, files: list[Path]) -> None:
     printed, told = headstart("predict", trained().bundle, *files)
     assert headstart.code == 0
-    for line, one in zip(printed.splitlines(), expected(files), strict=True):
-        assert line.startswith(f"{one.source}: {one.label} {one.probability:.3f}")
+    doubts = ["; ".join(one.doubts()) for one in expected(files)]
+    assert printed.splitlines() == [
+        f"{one.source}: {one.label} {one.probability:.3f}{f' ({said})' if said else ''}"
+        for one, said in zip(expected(files), doubts, strict=True)
+    ]
     assert re.fullmatch(r"skipped photos/roses/00\.png: broken: .*\n", told)
 
 
