@@ -297,5 +297,4 @@ def test_the_same_as_fit_on_the_same_images() -> None:
     paths, labels = zip(*run.files["train"], strict=True)
     estimator = ImageClassifier(recipe=run.recipe).fit(paths, labels)
     mine, its = (one.head.layers[0][0] for one in (estimator.classifier_, run.classifier))
-    # The same, but for the temperature: here is no validation part that has a say in it.
-    np.testing.assert_allclose(mine / its, (mine / its)[0, 0], rtol=1e-5)
+    np.testing.assert_allclose(mine / its, (mine / its)[0, 0], rtol=1e-5)  # but for temperature
