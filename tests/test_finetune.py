@@ -282,7 +282,8 @@ def test_what_a_fine_tuned_network_knows_of_its_answers() -> None:
     assert (decision.source, decision.images) == ("validation", (2, 2, 2))
     assert (decision.by_energy, decision.unknown_beyond) == (0.0, None)  # of six images
     assert reference is not None
-    paths = [path for path, _ in run.files["train"]]
+    paths = [trained().photos / name for name in reference.names]
+    assert set(paths) == {path for path, _ in run.files["train"]}
     expected = unit_length(run.classifier.embed(paths))
     np.testing.assert_allclose(reference.features, expected, atol=2e-3)
     frozen = trained().run.classifier.reference
