@@ -40,6 +40,10 @@ def build(backbone_name: str, size: int, num_classes: int, *, scratch: bool = Fa
     weights = None if scratch else "imagenet"
     backbone = load_backbone(backbone_name, weights=weights).build((size, size), pooling=False)
     backbone.trainable = scratch
+    if scratch:  # a few hundred steps: statistics that remember 100 steps would stay behind
+        for layer in backbone.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = 0.9
     model = keras.Sequential(
         [
             backbone,
