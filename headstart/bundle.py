@@ -54,7 +54,7 @@ class Contents:
 
     `fine_tuning`, `choice` and `checkup` are what `Run` says. `example` is uint8 (height, width, 3)
     at the classifier's image size, with its expected probabilities. `report` writes more files into
-    the folder; it is given what bundle.json will say.
+    the folder; it is given what bundle.json will say. `images`: whether thumbnails are kept.
     """
 
     recipe: Recipe
@@ -68,6 +68,7 @@ class Contents:
     choice: dict[str, Any] | None = None
     checkup: dict[str, Any] | None = None
     report: Callable[[Path, Mapping[str, Any]], None] | None = None
+    images: bool = True
 
 
 def is_bundle(folder: Path) -> bool:
@@ -163,7 +164,7 @@ def _write_parts(folder: Path, classifier: Classifier, contents: Contents) -> No
     if classifier.decision is not None:
         _write_json(folder / _DECISION, classifier.decision.to_dict())
     if classifier.reference is not None:
-        classifier.reference.save(folder)
+        classifier.reference.save(folder, images=contents.images)
     (folder / "recipe.toml").write_text(write_recipe(contents.recipe), encoding="utf-8")
     (folder / "README.md").write_text(contents.card, encoding="utf-8")
     if contents.example is not None:

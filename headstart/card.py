@@ -23,8 +23,8 @@ classifier = headstart.load("path/of/this/folder")
 print(classifier.predict("new.jpg"))
 ```
 
-or `headstart predict path/of/this/folder new.jpg`. `example.png` is a test image; `example.json`
-has its expected answer.
+or `headstart predict path/of/this/folder new.jpg`. `example.png`, where it is
+there, is a test image; `example.json` has its expected answer.
 
 It always answers with one of its classes, also for an image of something else. `.unknown` of an
 answer is True where the image is unlike all training images, and `.candidates` has the classes that

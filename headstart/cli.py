@@ -122,13 +122,13 @@ def _run(data: str, options: FitOptions, out: Path, example: Path | None = None)
         run = train(
             _fixed(data, options.fixes),
             recipe,
-            out=out if options.report else None,
+            out=out if options.images else None,
             device=options.device.value,
             time_limit=options.time_limit,
             folds=options.cross_validate,
         )
-        if not options.report:
-            run = replace(run, bundle=run.save(out, report=False))
+        if not options.images:
+            run = replace(run, bundle=run.save(out, images=False))
     if options.json:
         console.print_json(run.to_dict())
     else:

@@ -205,10 +205,11 @@ class FitOptions:
             show_default="not",
         ),
     ] = None
-    report: Annotated[
+    images: Annotated[
         bool,
         typer.Option(
-            "--report/--no-report", help="Put report.html, which shows test images, in the bundle."
+            "--images/--no-images",
+            help="Let the bundle hold images: the report, thumbnails, an example.",
         ),
     ] = True
     track: Annotated[

@@ -88,15 +88,16 @@ class Reference:
     def _columns(self) -> npt.NDArray[np.float32]:
         return np.ascontiguousarray(self.features.T, np.float32)
 
-    def save(self, folder: Path) -> None:
-        """Write `FILES` into a folder."""
+    def save(self, folder: Path, *, images: bool = True) -> None:
+        """Write `FILES` into a folder; with or without the thumbnails."""
         from safetensors.numpy import save
 
-        ends = np.cumsum([0, *map(len, self.thumbnails)]).astype(np.int64)
+        shown = self.thumbnails if images else (b"",) * len(self.thumbnails)
+        ends = np.cumsum([0, *map(len, shown)]).astype(np.int64)
         arrays: dict[str, npt.NDArray[Any]] = {
             "features": np.ascontiguousarray(self.features),
             "labels": self.labels.astype(np.int64),
-            "thumbnails": np.frombuffer(b"".join(self.thumbnails), np.uint8),
+            "thumbnails": np.frombuffer(b"".join(shown), np.uint8),
             "ends": ends,
         }
         (folder / FILES[0]).write_bytes(save(arrays))

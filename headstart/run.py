@@ -74,17 +74,20 @@ class Run:
         """The number of images in each part."""
         return {name: len(files) for name, files in self.files.items()}
 
-    def save(self, path: str | os.PathLike[str], *, report: bool = True) -> Path:
+    def save(self, path: str | os.PathLike[str], *, images: bool = True) -> Path:
         """Write the bundle to a folder; a bundle that stands there is replaced.
 
         Args:
             path: The folder.
-            report: Whether it gets `report.html`, which shows test images.
+            images: Whether it may hold images of yours: the report, which shows test images,
+                thumbnails of training images, and an example.
 
         Raises:
             HeadstartError: The place cannot be written, or holds something else.
         """
-        contents = self.contents if report else replace(self.contents, report=None)
+        contents = self.contents
+        if not images:
+            contents = replace(contents, report=None, example=None, images=False)
         save_bundle(Path(path), self.classifier, contents)
         return Path(path)
 

@@ -43,7 +43,7 @@ def extra() -> dict[str, Any]:
 
 def without_report(folder: Path) -> Path:
     """A bundle as an older headstart wrote it."""
-    return trained().run.save(folder, report=False)
+    return trained().run.save(folder, images=False)
 
 
 def test_the_bundle_has_a_report_and_its_material() -> None:
@@ -138,9 +138,16 @@ def test_findings_get_thumbnails_but_not_all_of_them() -> None:
     assert len(gather(run, reported(run), {"findings": many})["files"]) == 58 <= MOST_FILES
 
 
-def test_no_report_where_none_is_wanted(tmp_path: Path) -> None:
-    path = trained().run.save(tmp_path / "bundle", report=False)
-    assert not list(path.glob("report.*"))
+def test_no_images_where_none_are_wanted(tmp_path: Path) -> None:
+    path = trained().run.save(tmp_path / "bundle", images=False)
+    assert not [*path.glob("report.*"), *path.glob("example.*")]
+    kept = bundle.load(path).reference
+    assert kept is not None
+    assert set(kept.thumbnails) == {b""}
+    assert b"\xff\xd8\xff" not in (path / "reference.safetensors").read_bytes()
+    photo = trained().paths[0]
+    assert bundle.load(path).predict(photo) == bundle.load(trained().bundle).predict(photo)
+    assert headstart.explain(path, photo).nearest[0].thumbnail == b""
 
 
 def test_nothing_is_made_before_the_run_is_saved(
@@ -244,7 +251,7 @@ def test_the_command(
     assert "is no bundle" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", ["--report", "--no-report"])
+@pytest.mark.parametrize("flag", ["--images", "--no-images"])
 def test_fit_says_where_the_report_is(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -256,4 +263,4 @@ def test_fit_says_where_the_report_is(
     options = ["--recipe", "frozen", "--backbone", "tiny", "--image-size", 32, flag]
     assert run_command(monkeypatch, "fit", trained().photos, *options, "--out", out) == 0
     told = f"its report in {out}{os.sep}report.html" in capsys.readouterr().out
-    assert told == (out / "report.html").exists() == (flag == "--report")
+    assert told == (out / "report.html").exists() == (flag == "--images")
