@@ -110,3 +110,12 @@ def test_images_that_are_all_alike_are_no_copies() -> None:
     assert near.cosines.min() > 0.99
     names = [str(row) for row in range(60)]
     assert list(alike_findings(names, ["a"] * 60, [-1] * 60, np.arange(60), near)) == []
+
+
+def test_not_more_than_one_in_a_hundred_is_an_outlier() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(0, 0.05, (900, 32)) + rng.normal(0, 1, 32)
+    features[:60] = rng.normal(0, 2, (60, 32))
+    far, distance = outliers(find_neighbours(features.astype(np.float16), np.arange(900), seed=0))
+    assert len(far) == 9
+    assert (distance[far] >= np.sort(distance)[-9]).all()

@@ -22,6 +22,7 @@ _BLOCK = 512
 # Outliers lie this many quartile distances above the upper quartile (Tukey 1977 has 1.5 and 3).
 _FAR = 2.0
 _FEWEST = 20  # images, fewer have no usual distance
+_AT_MOST = 0.01  # of the images are told as outliers, and 5: elsewhere it is the data that is wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +80,9 @@ def _unit(features: npt.NDArray[np.float16]) -> Floats:
 
 
 def outliers(neighbours: Neighbours) -> tuple[Rows, npt.NDArray[np.float64]]:
-    """Rows that are far from all others, the farthest first, and the distance of every row.
+    """Rows that are far from all others, at most 1 of 100, and the distance of every row.
 
-    The distance is one minus the mean cosine to the nearest, 0 to 2.
+    The farthest come first. The distance is one minus the mean cosine to the nearest, 0 to 2.
     """
     there = neighbours.rows >= 0
     known = np.maximum(there.sum(axis=1), 1)
@@ -90,4 +91,5 @@ def outliers(neighbours: Neighbours) -> tuple[Rows, npt.NDArray[np.float64]]:
         return np.empty(0, np.int64), distance
     low, high = np.quantile(distance, [0.25, 0.75])
     far = np.flatnonzero(distance > high + _FAR * (high - low))
-    return far[np.argsort(-distance[far], kind="stable")].astype(np.int64), distance
+    far = far[np.argsort(-distance[far], kind="stable")].astype(np.int64)
+    return far[: max(5, int(_AT_MOST * len(distance)))], distance

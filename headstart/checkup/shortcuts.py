@@ -22,9 +22,10 @@ Floats = npt.NDArray[np.float64]
 _FOLDS = 5
 _FEWEST = 10  # images in the smallest class that is looked at
 _MOST = 5000  # images that a tree is fitted on
-# Of the way from chance to perfect. By the mean colour of real classes it is nearly always
-# above chance, so more is asked of it.
-_SIGNAL, _COLOUR_SIGNAL = 0.25, 0.5
+# Of the way from chance to perfect. Mean colour, and the bytes that an image compresses to, depend
+# on what is shown, so more is asked of them.
+_SIGNAL, _SHOWN_SIGNAL = 0.25, 0.5
+_OF_WHAT_IS_SHOWN = ("mean colour", "size of the file")
 _CODES = 10  # most frequent values of a code
 
 
@@ -55,7 +56,7 @@ def shortcut_findings(
             continue
         reached, chance = _judge(values, own, folds), 1 / len(large)
         share = (reached - chance) / (1 - chance)
-        if share < (_COLOUR_SIGNAL if what == "mean colour" else _SIGNAL):
+        if share < (_SHOWN_SIGNAL if what in _OF_WHAT_IS_SHOWN else _SIGNAL):
             continue
         rule = _first_rule(columns, values, own, names)
         text = (
