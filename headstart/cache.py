@@ -20,7 +20,7 @@ from headstart.errors import HeadstartError
 from headstart.locations import cache_root
 from headstart.store import LOCK, discard, open_store
 
-_KINDS = ("features", "prefixes", "archives", "runs")
+_KINDS = ("features", "prefixes", "images", "archives", "runs")
 _IN_USE = 3600.0  # seconds
 
 
@@ -28,8 +28,8 @@ _IN_USE = 3600.0  # seconds
 class Entry:
     """One folder of the cache.
 
-    `kind` is `features`, `prefixes` (converted networks), `archives` (unpacked zip files) or `runs`
-    (fine-tuning that has not ended);
+    `kind` is `features`, `prefixes` (converted networks), `images` (how they look, and what was
+    found in them), `archives` (unpacked zip files) or `runs` (fine-tuning that has not ended);
     `records` counts images where there are any; `size` is what it takes on the disk, in bytes;
     `used` is seconds since the epoch.
     """

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -203,7 +204,7 @@ def test_labels_are_not_judged_without_time() -> None:
     prepared = prepare(read(folder, Stopwatch()), recipe, prefix, float("inf"), Stopwatch())
     told: list[str] = []
     with progress.listen(lambda event: told.append(event.message)):
-        found = examine(prepared, SIDE, Stopwatch(), deadline=0.0)
+        found = examine(prepared, SIDE, Stopwatch(), seed=9, deadline=0.0)
     assert any("no time to judge the labels" in text for text in told)
     assert found.left_out == ("labels", "neighbours", "looks")
     assert "No time was left for: labels, neighbours, looks." in found.summary()
@@ -211,3 +212,41 @@ def test_labels_are_not_judged_without_time() -> None:
     assert found.of("copy")
     assert not found.of("label")
     assert not found.of("dark")
+
+
+@pytest.fixture
+def own_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    fresh_cache(monkeypatch, tmp_path / "cache")
+    return Path(shutil.copytree(planted()[0], tmp_path / "photos"))
+
+
+def test_the_same_images_are_looked_over_once(
+    own_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = check(own_copy, RECIPE)
+    with monkeypatch.context() as patch:
+        patch.setattr("headstart.checkup.examination._Examination", None)
+        again = check(own_copy, RECIPE)
+    assert again.findings == first.findings
+    assert again.label_ranking == first.label_ranking
+    assert again.seconds["labels"] == 0
+
+
+@pytest.mark.parametrize("change", ["rename", "relabel", "add", "seed", "damage"])
+def test_they_are_looked_over_anew_where_something_changed(own_copy: Path, change: str) -> None:
+    check(own_copy, RECIPE)
+    recipe, photo = RECIPE, own_copy / "roses/05.png"
+    if change == "rename":
+        photo.rename(photo.with_name("new.png"))
+    elif change == "relabel":
+        photo.rename(own_copy / "tulips/five.png")
+    elif change == "add":
+        (own_copy / "roses/empty.png").write_bytes(b"")
+    elif change == "seed":
+        recipe = replace(RECIPE, seed=3)
+    else:
+        (note,) = (Path(os.environ["HEADSTART_CACHE"]) / "images/checkups-1").iterdir()
+        note.write_text('{"findings": [{"kind": "label"}], "ranking": []}')
+    found = check(own_copy, recipe)
+    assert found.seconds["labels"] > 0
+    assert found.of("copy")

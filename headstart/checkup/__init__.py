@@ -1,7 +1,7 @@
 """The check-up: broken, copied, leaking and probably mislabelled images, and shortcuts."""
 
 from headstart.checkup.checking import check
-from headstart.checkup.examine import examine
+from headstart.checkup.examination import examine
 from headstart.checkup.finding import Finding
 from headstart.checkup.result import CheckUp
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 
-from headstart.checkup.examine import examine
+from headstart.checkup.examination import examine
 from headstart.checkup.result import CheckUp
 from headstart.dataset import Dataset
 from headstart.learning import choose_prefix

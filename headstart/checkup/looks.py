@@ -66,7 +66,7 @@ def measure(
         float64 (n, fields), not a number in rows that were not reached or cannot be read.
     """
     found = np.full((len(paths), len(FIELDS)), np.nan)
-    folder = cache_root() / "features" / _STORE
+    folder = cache_root() / "images" / _STORE
     with progress.stage("looks", len(paths)) as stage:
         for start in range(0, len(paths), _BLOCK):
             if time.monotonic() >= deadline:
