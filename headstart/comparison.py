@@ -17,11 +17,10 @@ import numpy.typing as npt
 
 from headstart.dataset import Problem
 from headstart.errors import DatasetError
-from headstart.metrics import wilson_interval
+from headstart.metrics import Z95, wilson_interval
 from headstart.retest import Answered, answer_images, labelled_images
 from headstart.scan import display, encodable
 
-_Z95 = 1.959963984540054
 _CHANCE = 0.05
 _MOST = 10  # images named in the text
 Marks = npt.NDArray[np.bool_]
@@ -227,5 +226,5 @@ def difference_interval(first: Marks, second: Marks) -> tuple[float, float]:
     count = len(first) + 2
     less = (int((first & ~second).sum()) + 1) / count
     more = (int((second & ~first).sum()) + 1) / count
-    half = _Z95 * float(np.sqrt((less + more - (more - less) ** 2) / count))
+    half = Z95 * float(np.sqrt((less + more - (more - less) ** 2) / count))
     return max(-1.0, more - less - half), min(1.0, more - less + half)

@@ -60,6 +60,10 @@ class Dataset:
         """How many files were found: those used and those skipped."""
         return len(self.paths) + len(self.problems)
 
+    def shown(self, row: int) -> str:
+        """Where an image is below `root`, fit to be shown."""
+        return display_path(os.path.relpath(self.paths[row], self.root))
+
 
 def read_dataset(source: str | os.PathLike[str], *, cache: Path | None = None) -> Dataset:
     """Find the images of `source` and their labels.

@@ -17,7 +17,7 @@ import numpy as np
 
 from headstart.dataset import Dataset, drop
 from headstart.errors import DatasetError, HeadstartError
-from headstart.scan import display, display_path
+from headstart.scan import display
 
 COLUMNS = ("file", "action", "label", "class", "finding", "evidence", "advice")
 ACTIONS = ("keep", "drop", "relabel")
@@ -100,10 +100,7 @@ def _relabelled(dataset: Dataset, labels: np.ndarray, dropped: Mapping[int, str]
 
 
 def _rows(dataset: Dataset) -> dict[str, int]:
-    return {
-        display_path(os.path.relpath(path, dataset.root)): row
-        for row, path in enumerate(dataset.paths)
-    }
+    return {dataset.shown(row): row for row in range(len(dataset.paths))}
 
 
 def _class(dataset: Dataset, file: Path, fix: _Fix) -> int:

@@ -17,7 +17,7 @@ Rows: TypeAlias = npt.NDArray[np.int64]
 Numbers: TypeAlias = npt.NDArray[np.float64]
 Probabilities: TypeAlias = npt.NDArray[np.floating[Any]]
 
-_Z95 = 1.959963984540054  # the normal distribution holds 95% between -z and z
+Z95 = 1.959963984540054  # the normal distribution holds 95% between -z and z
 _SMALLEST = 1e-15  # a probability of 0 counts as this in the log loss
 BINS = 15  # of the calibration error
 
@@ -29,9 +29,9 @@ def wilson_interval(right: int, total: int) -> tuple[float, float]:
         right: Successes, 0 to `total`.
         total: Trials, 1 or more.
     """
-    rate, spread = right / total, _Z95**2 / total
+    rate, spread = right / total, Z95**2 / total
     centre = (rate + spread / 2) / (1 + spread)
-    half = _Z95 * math.sqrt(rate * (1 - rate) / total + spread / (4 * total)) / (1 + spread)
+    half = Z95 * math.sqrt(rate * (1 - rate) / total + spread / (4 * total)) / (1 + spread)
     low = 0.0 if right == 0 else max(0.0, centre - half)
     high = 1.0 if right == total else min(1.0, centre + half)
     return low, high
@@ -77,6 +77,13 @@ def log_losses(probabilities: Probabilities, labels: Rows) -> Numbers:
     own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     losses: Numbers = -np.log(np.maximum(own, _SMALLEST))
     return losses
+
+
+def surest_wrong(probabilities: Probabilities, labels: Rows) -> Rows:
+    """The rows of wrong answers, those given with the highest probability first."""
+    stated, answers = probabilities.max(axis=1, initial=0.0), probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(answers != labels)
+    return wrong[np.argsort(-stated[wrong], kind="stable")].astype(np.int64, copy=False)
 
 
 def lower_beyond_chance(losses: Numbers, others: npt.NDArray[np.floating[Any]]) -> bool:

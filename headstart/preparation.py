@@ -231,7 +231,7 @@ def data_warnings(prepared: Prepared) -> tuple[str, ...]:
     warnings = list(dataset.notes)
     if split.leaks:
         count = sum(map(len, split.leaks))
-        names = [" = ".join(_name(dataset, row) for row in rows) for rows in split.leaks[:5]]
+        names = [" = ".join(dataset.shown(row) for row in rows) for rows in split.leaks[:5]]
         warnings.append(
             f"{count} images have a copy on another side of the given split, which makes the "
             f"result look better than it is: {'; '.join(names)}"
@@ -243,7 +243,3 @@ def data_warnings(prepared: Prepared) -> tuple[str, ...]:
             "made the split, copies stay on one side"
         )
     return tuple(warnings)
-
-
-def _name(dataset: Dataset, row: int) -> str:
-    return display_path(os.path.relpath(dataset.paths[row], dataset.root))

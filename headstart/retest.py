@@ -18,7 +18,6 @@ from headstart.dataset import PART_NAMES, Dataset, Problem, read_dataset
 from headstart.errors import DatasetError
 from headstart.evaluation import Evaluation, evaluate, summary
 from headstart.features import extract
-from headstart.scan import display_path
 from headstart.seen import was_seen
 from headstart.trust_figures import answer_figures, telling_images, trust_lines
 
@@ -122,7 +121,7 @@ def answer_images(path: Path, dataset: Dataset) -> Answered:
     return Answered(
         classifier=classifier,
         rows=rows,
-        files=tuple(_shown(dataset, row) for row in rows),
+        files=tuple(dataset.shown(row) for row in rows),
         labels=columns[dataset.labels[rows]],
         features=matrix,
         probabilities=probabilities,
@@ -183,13 +182,9 @@ def labelled_images(source: str | os.PathLike[str]) -> Dataset:
     return _test_part(read_dataset(source))
 
 
-def _shown(dataset: Dataset, row: int) -> str:
-    return display_path(os.path.relpath(dataset.paths[row], dataset.root))
-
-
 def _skipped(dataset: Dataset, bad: Mapping[int, str]) -> tuple[Problem, ...]:
     """What was not used: as `headstart.dataset.drop`, but one class, or none, may be left."""
-    broken = (Problem(_shown(dataset, row), reason) for row, reason in bad.items())
+    broken = (Problem(dataset.shown(row), reason) for row, reason in bad.items())
     return tuple(sorted((*dataset.problems, *broken), key=lambda one: one.path.split("/")))
 
 

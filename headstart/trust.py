@@ -6,7 +6,6 @@ the figures are measured on the test part.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +17,6 @@ from headstart.calibration import calibration_figures, log_probabilities, warmed
 from headstart.classifier import Classifier
 from headstart.conformal import LEVELS, abstain_below, class_thresholds
 from headstart.curve import learning_curve
-from headstart.dataset import Dataset
 from headstart.decision import Decision
 from headstart.evaluation import Evaluation
 from headstart.heads import Learnt, TrainingData, fit_head
@@ -32,7 +30,6 @@ from headstart.reference import (
     make_reference,
     strangeness,
 )
-from headstart.scan import display_path
 from headstart.trust_figures import answer_figures, telling_images
 
 _FEWEST_TO_FLAG = 20  # held-out images by which it is told how far is usual
@@ -109,12 +106,8 @@ def measure_trust(
         **answer_figures(classifier, test.features, probabilities, labels),
         "learning_curve": curve,
         "intervals": {name: list(ends) for name, ends in evaluation.intervals.items()},
-        **telling_images(probabilities, labels, names, [_name(dataset, row) for row in rows]),
+        **telling_images(probabilities, labels, names, [dataset.shown(row) for row in rows]),
     }
-
-
-def _name(dataset: Dataset, row: int) -> str:
-    return display_path(os.path.relpath(dataset.paths[row], dataset.root))
 
 
 def _reference(prepared: Prepared, features: npt.NDArray[np.float16], seed: int) -> Reference:
@@ -122,7 +115,7 @@ def _reference(prepared: Prepared, features: npt.NDArray[np.float16], seed: int)
     count = images_to_keep(len(dataset.class_names))
     some = mixed_order(dataset.labels[train], seed)[:count]
     rows = train[some]
-    names = [_name(dataset, row) for row in rows]
+    names = [dataset.shown(row) for row in rows]
     return make_reference(
         features[some], dataset.labels[rows], names, [dataset.paths[row] for row in rows]
     )

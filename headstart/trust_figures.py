@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.conformal import abstaining_figures, fewest_images, set_figures
-from headstart.metrics import Probabilities, Rows
+from headstart.metrics import Probabilities, Rows, surest_wrong
 
 if TYPE_CHECKING:
     from headstart.classifier import Classifier
@@ -70,9 +70,8 @@ def telling_images(
     """
     answers, stated = probabilities.argmax(axis=1), probabilities.max(axis=1, initial=0.0)
     own = probabilities[np.arange(len(labels)), labels]
-    wrong = np.flatnonzero(answers != labels)
     orders = {
-        "worst": wrong[np.argsort(-stated[wrong], kind="stable")],
+        "worst": surest_wrong(probabilities, labels),
         "hardest": np.argsort(own, kind="stable"),
     }
     return {

@@ -48,6 +48,19 @@ def test_data() -> Path:
     return Path(place)
 
 
+# How an upright image is stored for each EXIF orientation.
+STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
 def make_image(rng: np.random.Generator, hue: float, size: tuple[int, int]) -> Image.Image:
     """An image of coarse random light and dark in one colour, so that no two are near-copies.
 

@@ -8,22 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import STORED
 from PIL import Image
 
 from headstart.explanation.place import put_in_place, shown_image
 from headstart.images import BadImage, decode
 
 SIZE = (96, 64)
-_STORED = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 def upright_image(height: int, width: int) -> Image.Image:
@@ -34,7 +25,7 @@ def upright_image(height: int, width: int) -> Image.Image:
 
 def stored(image: Image.Image, orientation: int) -> bytes:
     """A PNG whose pixels are turned so that EXIF turns them back."""
-    turn = _STORED[orientation]
+    turn = STORED[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = io.BytesIO()
@@ -42,7 +33,7 @@ def stored(image: Image.Image, orientation: int) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("orientation", _STORED)
+@pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
 @pytest.mark.parametrize("shape", [(120, 300), (300, 120), (150, 100)])
 def test_a_map_comes_back_to_where_it_was_seen(

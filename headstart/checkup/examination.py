@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +24,6 @@ from headstart.dataset import Dataset
 from headstart.heads import TrainingData, answer_held_out
 from headstart.metrics import Rows
 from headstart.preparation import Prepared
-from headstart.scan import display_path
 from headstart.stopwatch import Stopwatch
 
 _IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic")
@@ -49,12 +47,11 @@ def examine(
         seed: Draws folds.
         deadline: `time.monotonic()` at which no more images are measured.
     """
-    features = prepared.features.matrix(np.arange(len(prepared.dataset.paths)))
-    place = place_of(prepared, features, side, seed)
+    place = place_of(prepared, side, seed)
     found = recall(place, prepared)
     if found is not None:
         return replace(found, seconds={**watch.result(), **found.seconds})
-    found = _Examination(prepared, side, seed, watch).run(features, deadline)
+    found = _Examination(prepared, side, seed, watch).run(deadline)
     remember(place, found)
     return found
 
@@ -66,12 +63,13 @@ class _Examination:
         dataset = prepared.dataset
         self.prepared, self.dataset = prepared, dataset
         self.side, self.seed, self.watch = side, seed, watch
-        self.names = [_shown(dataset, row) for row in range(len(dataset.paths))]
+        self.names = [dataset.shown(row) for row in range(len(dataset.paths))]
         self.classes = [dataset.class_names[label] for label in dataset.labels]
         self.ranking: tuple[str, ...] = ()
         self.left_out: list[str] = []
 
-    def run(self, features: npt.NDArray[np.float16], deadline: float) -> CheckUp:
+    def run(self, deadline: float) -> CheckUp:
+        features = self.prepared.features.matrix(np.arange(len(self.names)))
         found = [*_broken(self.dataset), *_imbalance(self.dataset), *self._copies()]
         if self._fits(features.size, deadline):
             with self.watch.stage("labels"):
@@ -154,10 +152,6 @@ class _Examination:
             yield Finding(one.kind, *own, one.evidence, one.score)
         labels, groups = self.dataset.labels, self.prepared.groups
         yield from shortcut_findings(looks, labels, groups, self.dataset.class_names, self.seed)
-
-
-def _shown(dataset: Dataset, row: int) -> str:
-    return display_path(os.path.relpath(dataset.paths[row], dataset.root))
 
 
 def _broken(dataset: Dataset) -> Iterator[Finding]:

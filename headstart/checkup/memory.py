@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from headstart.checkup.finding import Finding
 from headstart.checkup.result import CheckUp
@@ -26,19 +25,18 @@ _MOST = 50_000  # images; of more the note would be large
 STAGES = ("labels", "neighbours", "looks")
 
 
-def place_of(
-    prepared: Prepared, features: npt.NDArray[np.float16], side: int, seed: int
-) -> Path | None:
+def place_of(prepared: Prepared, side: int, seed: int) -> Path | None:
     """The note of a check-up, by all that it depends on; None for very many images."""
     dataset = prepared.dataset
     if len(dataset.paths) > _MOST:
         return None
     texts = [list(dataset.class_names), [str(path) for path in dataset.paths], str(dataset.root)]
     problems = [[one.path, one.reason] for one in dataset.problems]
-    total = hashlib.sha256(json.dumps([*texts, problems, side, seed]).encode())
+    made = [prepared.features.key, side, seed]
+    total = hashlib.sha256(json.dumps([*texts, problems, *made]).encode())
     for one in prepared.features.digests:
         total.update(one)
-    for array in (dataset.labels, dataset.parts, prepared.groups, features):
+    for array in (dataset.labels, dataset.parts, prepared.groups):
         total.update(np.ascontiguousarray(array).tobytes())
     total.update(json.dumps(prepared.split.leaks).encode())
     return cache_root() / "images" / _FOLDER / f"{total.hexdigest()}.json"

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart import progress
+from headstart.reference import unit_length
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -53,14 +54,14 @@ def find_neighbours(
     chosen = np.arange(count)
     if count > most:
         chosen = np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
-    reference = _unit(features[chosen])
+    reference = unit_length(features[chosen])
     nearest = min(NEAREST, len(chosen))
     rows = np.full((count, nearest), -1, np.int64)
     cosines = np.full((count, nearest), -1.0, np.float32)
     with progress.stage("neighbours", count) as stage:
         for start in range(0, count, _BLOCK):
             part = slice(start, min(start + _BLOCK, count))
-            alike = _unit(features[part]) @ reference.T
+            alike = unit_length(features[part]) @ reference.T
             alike[groups[part, None] == groups[chosen][None]] = -2
             best = np.argpartition(-alike, nearest - 1, axis=1)[:, :nearest]
             value = np.take_along_axis(alike, best, axis=1)
@@ -70,13 +71,6 @@ def find_neighbours(
             rows[part], cosines[part] = np.where(value > -2, found, -1), np.maximum(value, -1)
             stage.advance(part.stop - part.start)
     return Neighbours(rows, cosines, count <= most)
-
-
-def _unit(features: npt.NDArray[np.float16]) -> Floats:
-    values = features.astype(np.float32)
-    values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), np.float32(1e-12))
-    unit: Floats = values
-    return unit
 
 
 def outliers(neighbours: Neighbours) -> tuple[Rows, npt.NDArray[np.float64]]:

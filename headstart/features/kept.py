@@ -64,6 +64,11 @@ class Features:
     _folder: Path = field(repr=False)
     _unkept: dict[bytes, bytes] = field(repr=False)
 
+    @property
+    def key(self) -> str:
+        """By what network and how they were made; with the digests it tells every value."""
+        return f"{self._folder.name}-{self.resize}"
+
     def matrix(self, rows: Rows, views: Rows | None = None) -> npt.NDArray[np.float16]:
         """Read features as float16 (m, width).
 

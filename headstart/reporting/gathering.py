@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart.errors import HeadstartError
+from headstart.metrics import surest_wrong
 from headstart.reporting.material import FORMAT, Values
 from headstart.reporting.thumbnails import LARGE, SMALL, Explain, address, thumbnails
 from headstart.run import Run
@@ -55,7 +56,7 @@ def gather(run: Run, tested: ReportedPart, checkup: Values) -> Values:
         checkup: What the check-up found; thumbnails of its first files are made.
     """
     labels = _labels(run)
-    wrong = np.flatnonzero(tested.probabilities.argmax(axis=1) != labels)
+    wrong = surest_wrong(tested.probabilities, labels)
     return {
         "format": FORMAT,
         "made": datetime.date.today().isoformat(),
@@ -80,9 +81,8 @@ def _labels(run: Run) -> npt.NDArray[np.int64]:
 def _worst(
     run: Run, tested: ReportedPart, labels: npt.NDArray[np.int64], wrong: npt.NDArray[np.int64]
 ) -> list[Values]:
-    """The wrong answers that were given with the highest probability."""
-    surest = tested.probabilities.max(axis=1)
-    rows = wrong[np.argsort(-surest[wrong], kind="stable")][:MOST_WORST]
+    """The first of the wrong answers, with image and map."""
+    rows = wrong[:MOST_WORST]
     paths = [run.files["test"][row][0] for row in rows]
     found = []
     for row, path, image in zip(rows, paths, thumbnails(paths, LARGE), strict=True):
