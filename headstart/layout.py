@@ -61,7 +61,9 @@ def read_layout(scan: Scan, wrapper: str = "") -> Layout:
         else:
             problems.append(Problem(display_path(path), placed))
     depth = 2 if parts else 1
-    classes = {class_key(names[-1]) for names in folders if len(names) == depth and _in(names, parts)}
+    classes = {
+        class_key(names[-1]) for names in folders if len(names) == depth and _in(names, parts)
+    }
     return Layout(tuple(labelled), tuple(problems), frozenset(classes))
 
 

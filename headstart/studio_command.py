@@ -12,9 +12,7 @@ def studio(
     folder: Annotated[
         Path, typer.Argument(help="The project; it is made where it is not there.")
     ] = Path("headstart-project"),
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="0 takes any that is free.")
-    ] = 8123,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8123,
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,

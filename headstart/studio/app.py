@@ -1,6 +1,6 @@
 """The application: routes over a `Studio`, errors as JSON, the page's files, the stream of events.
 
-    {"error": {"message": "What happened. Expected ... What to do."}}
+{"error": {"message": "What happened. Expected ... What to do."}}
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ def _add_overview(app: FastAPI, studio: Studio) -> None:
     @app.get("/api/events")
     def events() -> StreamingResponse:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(
-            _stream(studio), media_type="text/event-stream", headers=headers
-        )
+        return StreamingResponse(_stream(studio), media_type="text/event-stream", headers=headers)
 
 
 async def _stream(studio: Studio) -> AsyncIterator[str]:

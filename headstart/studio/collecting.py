@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ class Name(BaseModel):
     name: str = Field(max_length=1000)
 
 
-class Rename(Name):
+class Rename(BaseModel):
     """A class and its new name."""
 
+    name: str = Field(max_length=1000)
     to: str = Field(max_length=1000)
 
 
@@ -39,9 +41,10 @@ class Ids(BaseModel):
     ids: list[str] = Field(max_length=1_000_000)
 
 
-class Moved(Ids):
+class Moved(BaseModel):
     """Some images and the class they are meant for."""
 
+    ids: list[str] = Field(max_length=1_000_000)
     class_name: str = Field(alias="class", max_length=1000)
 
 
@@ -110,7 +113,7 @@ def _version(studio: Studio) -> dict[str, Any]:
 
 async def _upload(studio: Studio, request: Request) -> dict[str, Any]:
     folder = studio.place.incoming / secrets.token_hex(8)
-    with Receiver(request.headers.get("content-type", ""), folder) as receiver:
+    with closing(Receiver(request.headers.get("content-type", ""), folder)) as receiver:
         pieces = request.stream()
         while True:
             try:

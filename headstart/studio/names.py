@@ -37,8 +37,8 @@ def checked_class_name(name: str) -> str:
     why = _why_bad(trimmed)
     if why:
         raise HeadstartError(
-            f"A class cannot be called '{display(trimmed)[:60]}': {why}. Expected a short name such "
-            "as 'oak leaf', which is also the name of its folder. Choose another name."
+            f"A class cannot be called '{display(trimmed)[:60]}': {why}. Expected a short name "
+            "such as 'oak leaf', which is also the name of its folder. Choose another name."
         )
     return trimmed
 

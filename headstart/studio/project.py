@@ -21,7 +21,6 @@ from headstart.studio.names import checked_class_name, free_name
 from headstart.studio.place import Place
 from headstart.studio.trash import Move, Trash, Undone
 
-
 _What = TypeVar("_What")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from python_multipart.exceptions import FormParserError
@@ -72,17 +71,6 @@ class Receiver:
             },
         )
         folder.mkdir(parents=True)
-
-    def __enter__(self) -> Receiver:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def feed(self, data: bytes) -> None:
         """Take a piece of the body.

@@ -55,7 +55,7 @@ class Studio:
         }
 
     def gallery(self, wanted: tuple[str, str], offset: int, limit: int) -> dict[str, Any]:
-        """Some images of a class, or of all, as JSON values; `wanted`: class and kind of finding."""
+        """Some images; `wanted` is a class and a kind of finding, "" for all."""
         view = self.project.refresh()
         total, images = listed(view, wanted[0], offset, limit)
         rows = [

@@ -87,9 +87,7 @@ class Thumbnails:
     def tidy(self, view: View) -> int:
         """Remove the thumbnails of images that are gone; how many."""
         wanted = {_name(one.file) for one in view.all()}
-        unwanted = [
-            one for one in self.place.thumbnails.glob("*/*.webp") if one.stem not in wanted
-        ]
+        unwanted = [one for one in self.place.thumbnails.glob("*/*.webp") if one.stem not in wanted]
         for one in unwanted:
             one.unlink(missing_ok=True)
         return len(unwanted)

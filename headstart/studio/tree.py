@@ -109,7 +109,6 @@ class Tree:
         return found
 
 
-
 def _is_fresh(folder: Folder, changed: int) -> bool:
     return folder.changed == changed and folder.listed - changed > _GRAIN
 

@@ -19,7 +19,7 @@ from typing import Any
 from headstart import archive, formats
 from headstart.errors import HeadstartError
 from headstart.images import BadImage, read_bytes
-from headstart.layout import LOOSE, Labelled, find_wrapper, read_layout
+from headstart.layout import LOOSE, find_wrapper, read_layout
 from headstart.scan import Scan, display, encodable, scan_folder
 from headstart.studio import thumbnails
 from headstart.studio.index import Image
@@ -109,7 +109,8 @@ def _items(
     project: Project, uploads: Sequence[Upload], class_name: str, taken: Taken
 ) -> list[_Item]:
     """The files, those in zips too, each with its class."""
-    plain, items = [], []
+    plain: list[Upload] = []
+    items: list[_Item] = []
     for one in uploads:
         if _is_zip(one.path):
             items += _unpacked(project, one, class_name, taken)
@@ -154,12 +155,10 @@ def _by_folder(scan: Scan, taken: Taken) -> Iterator[tuple[str, str]]:
     for problem in layout.problems:
         why = "no class was chosen" if problem.reason == LOOSE else problem.reason
         taken.refuse(problem.path, why)
-    yield from ((one.path, one.label) for one in layout.labelled if isinstance(one, Labelled))
+    yield from ((one.path, one.label) for one in layout.labelled)
 
 
-def _unpacked(
-    project: Project, upload: Upload, class_name: str, taken: Taken
-) -> Iterator[_Item]:
+def _unpacked(project: Project, upload: Upload, class_name: str, taken: Taken) -> Iterator[_Item]:
     name = display(upload.name)
     try:
         folder = archive.unpack(upload.path, upload.path.parent / "unpacked")
