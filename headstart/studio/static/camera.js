@@ -48,7 +48,7 @@ export function cameraPanel() {
     clearInterval(timer);
     timer = null;
     hold.classList.remove("held");
-    const files = taken;
+    const files = taken.map((one) => ({ ...one, className: state.className }));
     taken = [];
     send(files, state.className);
   }

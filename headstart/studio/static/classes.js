@@ -4,7 +4,7 @@ import { button, bar, h, name, setText, show } from "./dom.js";
 import { readTransfer } from "./drop.js";
 import { choose, on, state } from "./state.js";
 import { texts } from "./texts.js";
-import { send } from "./upload.js";
+import { send, sendHere } from "./upload.js";
 
 const FEW = 20; // images: below this a class is marked
 
@@ -54,6 +54,7 @@ function entry(className, moved) {
   show(press, h("span", { class: "class-top" }, title, count), balance);
   const item = h("li", { class: className ? "" : "all" }, press);
   dropZone(item, className, moved);
+  balance.hidden = !className;
   return {
     item,
     press,
@@ -66,8 +67,8 @@ function entry(className, moved) {
   };
 }
 
-/** Let files and, where `moved` is given, marked images be dropped on an element. */
-export function dropZone(element, className, moved = null) {
+/** Let files and, where `moved` is given, marked images be dropped on an element; "" is no class. */
+export function dropZone(element, className = "", moved = null) {
   let inside = 0;
   const images = (event) => event.dataTransfer.types.includes("application/x-headstart");
   const takes = (event) => (images(event) ? moved && className : true);
@@ -89,8 +90,8 @@ export function dropZone(element, className, moved = null) {
     if (!takes(event)) return;
     event.preventDefault();
     event.stopPropagation();
-    const into = typeof className === "function" ? className() : className;
-    if (images(event)) moved(into);
-    else await send(await readTransfer(event.dataTransfer), into);
+    if (images(event)) moved(className);
+    else if (className) await send(await readTransfer(event.dataTransfer), className);
+    else await sendHere(await readTransfer(event.dataTransfer));
   });
 }

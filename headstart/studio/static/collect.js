@@ -14,7 +14,7 @@ import { Selection } from "./selection.js";
 import { choose, on, refresh, state } from "./state.js";
 import { texts } from "./texts.js";
 import { done, failed } from "./undo.js";
-import { send, uploadPanel } from "./upload.js";
+import { sendHere, uploadPanel } from "./upload.js";
 
 const words = texts.collect;
 
@@ -33,7 +33,7 @@ function pickers() {
       onchange: (event) => {
         const files = readPicker(event.target.files);
         event.target.value = "";
-        send(files, state.className);
+        sendHere(files);
       },
       ...attributes,
     });
@@ -99,12 +99,11 @@ export function collectView(section) {
     "aside",
     { class: "side", "aria-label": words.classes },
     classList(actions.move),
-    button(words.newClass, newClass, { class: "new-class" }),
-    checkup.starter,
+    h("div", { class: "side-more" }, button(words.newClass, newClass), checkup.starter),
   );
   const work = h("div", { class: "work" }, head.element, camera.element, uploadPanel);
   work.append(checkup.element, tools, gallery.element, empty);
-  dropZone(work, () => state.className);
+  dropZone(work);
   section.append(h("div", { class: "collect" }, side, work));
   head.camera.addEventListener("click", () => camera.toggle());
 

@@ -1,5 +1,5 @@
-// What was dropped or picked, as a list of {file, name}: whole folders too. `name` is
-// "class/file.jpg" where folders name classes, else the bare name.
+// What was dropped or picked, whole folders too, as a list of {file, name, className}; the class
+// comes from the folders and is "" where there are none.
 
 // Folders that say which part an image is for, not which class it shows.
 const SIDES = /^(train(ing)?|val(id(ation)?)?|test(ing)?|dev)$/i;
@@ -69,13 +69,11 @@ export function named(found) {
   return found.map(({ file }, place) => {
     const parts = folders[place];
     const className = parts[start] ?? parts.at(-1);
-    const own = split[place].at(-1) ?? file.name;
-    return { file, name: className === undefined ? own : `${className}/${own}` };
+    return { file, name: split[place].at(-1) ?? file.name, className: className ?? "" };
   });
 }
 
-export const hasFolders = (files) => files.some(({ name }) => name.includes("/"));
-export const isArchive = ({ file }) => /\.zip$/i.test(file.name);
+export const isArchive = ({ name }) => /\.zip$/i.test(name);
 
 /** Images from a paste. */
 export function pastedImage(event) {

@@ -6,7 +6,7 @@ import { h, set, setText } from "./dom.js";
 import { state } from "./state.js";
 import { texts } from "./texts.js";
 
-const LEAST = 112; // pixels: the width of a tile
+const LEAST = 104; // pixels: the width of a tile
 const GAP = 8;
 const CAPTION = 22;
 const MORE = 2; // rows above and below those in sight

@@ -1,8 +1,8 @@
 // Files on their way to the server, a chunk at a time, with what was refused and why.
 
-import { upload } from "./api.js";
+import { ApiError, upload } from "./api.js";
 import { bar, button, h, name, show } from "./dom.js";
-import { hasFolders, isArchive } from "./drop.js";
+import { isArchive } from "./drop.js";
 import { askForClass } from "./dialogs.js";
 import { state } from "./state.js";
 import { texts } from "./texts.js";
@@ -10,6 +10,7 @@ import { failed } from "./undo.js";
 
 const MOST_FILES = 25; // in one request
 const MOST_BYTES = 24 * 2 ** 20;
+const REFUSALS = new Set([400, 413, 415, 422]); // of these files, not of all
 const MOST_REFUSED = 200; // told one by one
 
 const queue = []; // {files, className}
@@ -45,39 +46,51 @@ function finish() {
   refused.length = 0;
 }
 
+/** Files in the order they came, each chunk of one class and of a size that soon comes through. */
 function chunks(files) {
   const made = [];
-  let bytes = Infinity;
   for (const one of files) {
     const last = made.at(-1);
-    if (!last || last.length >= MOST_FILES || bytes + one.file.size > MOST_BYTES) {
-      made.push([one]);
-      bytes = one.file.size;
-    } else {
-      last.push(one);
-      bytes += one.file.size;
-    }
+    const fits =
+      last?.className === one.className &&
+      last.files.length < MOST_FILES &&
+      last.bytes + one.file.size <= MOST_BYTES;
+    if (fits) {
+      last.files.push(one);
+      last.bytes += one.file.size;
+    } else made.push({ className: one.className, files: [one], bytes: one.file.size });
   }
   return made;
+}
+
+/** Send files into the class that is shown, unless folders name several classes. */
+export function sendHere(files) {
+  const several = new Set(files.map((one) => one.className)).size > 1;
+  return send(files, several ? "" : state.className);
 }
 
 /** Send files into a class; with "" their folders, or the user, say which. */
 export async function send(files, className) {
   if (!files.length) return;
-  const into = className || (await classFor(files));
-  if (into === null) return;
-  const bare = into ? files.map(({ file, name }) => ({ file, name: name.split("/").at(-1) })) : files;
+  const named = await withClass(files, className);
+  if (!named) return;
   if (!running && !queue.length) begin();
-  for (const chunk of chunks(bare)) queue.push({ files: chunk, className: into });
-  wanted += bare.length;
+  queue.push(...chunks(named));
+  wanted += named.length;
   draw();
   if (!running) await work();
 }
 
-/** "" where folders or an archive give the classes, null where the user thought better of it. */
-async function classFor(files) {
-  if (hasFolders(files) || files.every(isArchive)) return "";
-  return state.className || askForClass();
+/** Each file with its class; null where the user thought better of it. */
+async function withClass(files, className) {
+  if (className) return files.map((one) => ({ ...one, className }));
+  // An archive may have folders of its own.
+  const needs = files.some((one) => !one.className && !isArchive(one));
+  const rest = needs ? await askForClass() : "";
+  if (rest === null) return null;
+  return files.map((one) =>
+    one.className || isArchive(one) ? one : { ...one, className: rest },
+  );
 }
 
 function begin() {
@@ -91,11 +104,9 @@ async function work() {
   running = new AbortController();
   try {
     while (queue.length) {
-      const { files, className } = queue.shift();
-      const told = await upload(files, className, running.signal);
-      added += told.added.length;
-      refused.push(...told.refused);
-      sent += files.length;
+      const chunk = queue.shift();
+      await sendChunk(chunk);
+      sent += chunk.files.length;
       draw();
     }
   } catch (error) {
@@ -105,6 +116,17 @@ async function work() {
     running = null;
     draw();
     spoken.textContent = texts.upload.told(added, refused.length);
+  }
+}
+
+async function sendChunk({ files, className }) {
+  try {
+    const told = await upload(files, className, running.signal);
+    added += told.added.length;
+    refused.push(...told.refused);
+  } catch (error) {
+    if (!(error instanceof ApiError) || !REFUSALS.has(error.status)) throw error;
+    refused.push(...files.map((one) => ({ name: one.name, reason: error.message })));
   }
 }
 
