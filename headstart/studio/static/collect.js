@@ -17,6 +17,7 @@ import { done, failed } from "./undo.js";
 import { sendHere, uploadPanel } from "./upload.js";
 
 const words = texts.collect;
+const TYPING = "input:not([type=file]), select, textarea, dialog"; // keys mean something else there
 
 function describe(image) {
   const found = image.findings.map(texts.kind).join(", ");
@@ -228,7 +229,7 @@ function toolbar(list, selection, actions, checkup) {
     show(move, h("option", { value: "" }, words.moveTo), options);
   });
   window.addEventListener("keydown", (event) => {
-    if (!element.offsetParent || event.target.closest?.("input, select, textarea, dialog")) return;
+    if (!element.offsetParent || event.target.closest?.(TYPING)) return;
     if (event.key === "Delete" || event.key === "Backspace") actions.delete();
     else if (event.key === "Escape") selection.clear();
     else if (event.key === "a" && (event.ctrlKey || event.metaKey)) selection.all();

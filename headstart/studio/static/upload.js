@@ -132,7 +132,7 @@ async function sendChunk({ files, className }) {
 
 function draw() {
   uploadPanel.hidden = false;
-  const over = !running;
+  const over = !running && !queue.length;
   const said = over ? texts.upload.told(added, refused.length) : texts.upload.sending(sent, wanted);
   show(line, said);
   show(meter, bar(wanted ? sent / wanted : 0, "", texts.upload.sending(sent, wanted)));
