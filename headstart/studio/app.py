@@ -17,16 +17,19 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from headstart.errors import HeadstartError
-from headstart.studio import collecting
+from headstart.studio import collecting, understanding, working
+from headstart.studio.answering import Busy
 from headstart.studio.index import NotThere
 from headstart.studio.project import Conflict
 from headstart.studio.receiving import TooLarge
+from headstart.studio.record import KINDS
 from headstart.studio.state import Studio
 
 _STATUS: tuple[tuple[type[HeadstartError], int], ...] = (
     (NotThere, 404),
     (Conflict, 409),
     (TooLarge, 413),
+    (Busy, 503),
     (HeadstartError, 400),
 )
 
@@ -38,6 +41,9 @@ def make_app(studio: Studio) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _misunderstood)
     app.include_router(collecting.routes(studio))
     app.include_router(collecting.image_routes(studio))
+    app.include_router(working.routes(studio))
+    app.include_router(understanding.routes(studio))
+    app.include_router(understanding.shipping_routes(studio))
     _add_overview(app, studio)
     _add_page(app, studio)
     return app
@@ -63,6 +69,10 @@ def _add_overview(app: FastAPI, studio: Studio) -> None:
 async def _stream(studio: Studio) -> AsyncIterator[str]:
     """The events as text; what holds now comes first."""
     yield f"retry: 1000\n\n{_event('project', {'version': studio.project.view.version})}"
+    for kind in KINDS:
+        running = studio.jobs.running(kind)
+        if running is not None:
+            yield _event("job", running.to_dict())
     async for one in studio.events.listen():
         yield ": quiet\n\n" if one is None else _event(*one)
 
