@@ -14,7 +14,8 @@ const OWN = { "X-Headstart": "studio" };
 async function answer(response) {
   if (response.ok) return response.status === 204 ? {} : response.json();
   const told = await response.json().catch(() => ({}));
-  const message = told?.error?.message ?? texts.errors.status(response.status);
+  // What is refused before the routes comes as a text, and means little to people.
+  const message = told?.error?.message ?? texts.errors.status(response.status, told?.error);
   throw new ApiError(message, response.status);
 }
 

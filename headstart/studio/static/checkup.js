@@ -10,8 +10,11 @@ const AT_ONCE = 12;
 const MOST_IMAGES = 4;
 const words = texts.checkup;
 
-/** `fixed(told, text)` is called after a fix, `filter(kind)` to show the images of one kind. */
-export function checkupPanel(fixed, filter) {
+/**
+ * `fixed(told, text)` is called after a fix, `filter(kind)` to show the images of one kind,
+ * `changed()` when there are other findings.
+ */
+export function checkupPanel({ fixed, filter, changed }) {
   const element = h("section", { class: "checkup panel", hidden: true, "aria-label": words.title });
   const starter = h("div", { class: "checkup-start" });
   const chip = button("", () => choose(""), { class: "filter", hidden: true });
@@ -140,6 +143,7 @@ export function checkupPanel(fixed, filter) {
     if (checkup.state === "done" && key !== seen) {
       seen = key;
       load().then(() => (element.hidden = findings.length === 0 && checkup.outdated));
+      changed();
     } else if (checkup.state === "none") {
       element.hidden = true;
     }

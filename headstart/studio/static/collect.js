@@ -90,7 +90,11 @@ export function collectView(section) {
     describe,
   });
   const actions = imageActions(list, selection, gallery);
-  const checkup = checkupPanel(actions.fixed, (finding) => list.ask({ finding }));
+  const checkup = checkupPanel({
+    fixed: actions.fixed,
+    filter: (finding) => list.ask({ finding }),
+    changed: () => list.reload(),
+  });
   const empty = h("div", { class: "empty" });
   const head = classHead();
   const tools = toolbar(list, selection, actions, checkup);

@@ -75,14 +75,18 @@ function legend(series) {
 
 /** Draw a job's curve into an element; empty where nothing was learned by epochs. */
 export function drawCurve(element, curve) {
-  const of = (key) => curve.map((one) => one[key]);
   const words = texts.train;
+  // Where several depths are tried, or it begins anew, the newest attempt is shown.
+  const attempt = curve.at(-1)?.attempt ?? 1;
+  const newest = curve.filter((one) => (one.attempt ?? 1) === attempt);
+  const of = (key) => newest.map((one) => one[key]);
+  const which = attempt > 1 ? words.attempt(attempt) : "";
   show(
     element,
-    chart(words.accuracy, [
+    chart(words.accuracy + which, [
       { kind: "first", title: words.accuracy, values: of("validation_accuracy") },
     ], true),
-    chart(words.loss, [
+    chart(words.loss + which, [
       { kind: "first", title: words.validationLoss, values: of("validation_loss") },
       { kind: "second", title: words.trainLoss, values: of("train_loss") },
     ], false),

@@ -16,8 +16,7 @@ export function preview(list, image, describe) {
     figure.removeAttribute("src");
     figure.src = places.full(one.id);
     figure.alt = describe(one);
-    const size = one.width ? texts.pixels(one.width, one.height) : "";
-    show(words, name(one.name), " · ", name(one.class), size && ` · ${size}`);
+    show(words, name(one.name), " · ", name(one.class));
     show(found, one.findings.map((kind) => h("span", { class: "mark" }, texts.kind(kind))));
   }
 

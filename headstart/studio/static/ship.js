@@ -129,7 +129,7 @@ function fillUsage(element, model) {
 }
 
 function comparePart(model) {
-  const others = () => (state.project?.models ?? []).filter((one) => one.id !== model.id).reverse();
+  const others = () => (state.project?.models ?? []).filter((one) => one.id !== model.id);
   const result = h("div", { role: "status" });
   const select = choice([], () => show(result));
   const go = button(words.compare, async () => {

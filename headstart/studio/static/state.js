@@ -99,11 +99,7 @@ export function choose(className) {
 /** The version that is looked at: the chosen one, else the newest. */
 export function currentModel() {
   const models = state.project?.models ?? [];
-  return models.find((one) => one.id === state.model) ?? newest(models);
-}
-
-export function newest(models) {
-  return models.reduce((last, one) => (!last || one.made >= last.made ? one : last), null);
+  return models.find((one) => one.id === state.model) ?? models[0] ?? null; // the newest is first
 }
 
 export function chooseModel(id) {

@@ -21,10 +21,8 @@ function duration(seconds) {
   return count(Math.round(seconds / 60), "minute", "minutes");
 }
 
-function made(text) {
-  const options = { dateStyle: "medium", timeStyle: "short" };
-  return new Intl.DateTimeFormat(LANGUAGE, options).format(new Date(text));
-}
+const dates = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short" });
+const made = (text) => dates.format(new Date(text));
 
 const KINDS = {
   broken: "cannot be used",
@@ -53,22 +51,18 @@ const STAGES = {
   looks: "Looking over the images",
   labels: "Judging labels",
   neighbours: "Looking for images that are alike",
-  "check-up": "Looking over the images",
   rank: "Comparing backbones",
   measure: "Timing the network",
   "try out": "Trying depths",
   "linear head": "Learning the classes",
   "mlp head": "Learning the classes",
   "prototype head": "Learning the classes",
-  head: "Learning the classes",
   "fine-tune": "Fine-tuning the network",
   "cross-validate": "Testing in turns",
   evaluate: "Testing on images it has not seen",
   trust: "Measuring how far to trust it",
   thumbnails: "Drawing the report",
-  report: "Writing the report",
   save: "Saving",
-  queued: "Waiting for its turn",
 };
 
 export const texts = {
@@ -97,7 +91,7 @@ export const texts = {
     const [height, width] = Array.isArray(size) ? size : [size, size];
     return typeof height === "number" ? `${width} × ${height} pixels` : String(size);
   },
-  pixels: (width, height) => `${number(width)} × ${number(height)} pixels`,
+  offer: (one) => (typeof one === "number" ? `${one} × ${one}` : String(one)),
   loading: "Loading…",
   undo: "Undo",
   undone: (text) => `Taken back: ${text}`,
@@ -108,8 +102,11 @@ export const texts = {
   before: "Previous",
   after: "Next",
   errors: {
-    offline: "The studio's server does not answer. Is `headstart studio` still running?",
-    status: (status) => `The server refused (${status}).`,
+    offline: "The studio does not answer. Is `headstart studio` still running?",
+    status: (status, why) => {
+      if (status === 401) return "Open the link that `headstart studio` printed, newest last.";
+      return `The server refused (${status})${why ? `: ${why}` : "."}`;
+    },
   },
   collect: {
     classes: "Classes",
@@ -183,26 +180,32 @@ export const texts = {
       best: { name: "Best", what: "Tries more and fine-tunes as deep as it helps." },
     },
     advanced: "Advanced choices",
-    automatic: "automatic",
     backbone: "Backbone",
-    backboneNote: "The ready-made network. The bundled ones need no download.",
+    backboneNote: "The ready-made network; these are on this computer.",
     size: "Image size",
     sizeNote: "Larger sees finer detail and takes longer.",
-    square: (side) => `${side} × ${side}`,
     unfreeze: "Unfreeze",
     unfreezeNote: "How much of the network learns too.",
-    depths: { 0: "nothing", block: "the last block", 20: "the last 20 layers", all: "everything" },
     augment: "Augment",
     augmentNote: "Learn from random views of the images too.",
-    augments: { none: "no", light: "light", strong: "strong" },
+    offers: {
+      auto: "automatic",
+      own: "as the network was trained",
+      0: "nothing",
+      20: "the last 20 layers",
+      block: "the last block",
+      all: "everything",
+      none: "no",
+    },
     go: "Train",
     needsClasses: "At least two classes with images are needed.",
     ready: (some, classes) => `Learns from ${images(some)} in ${number(classes)} classes.`,
     busy: "A training is under way.",
     progress: "Progress of the stage",
     cancel: "Cancel",
+    cancelling: "Keeping the best so far…",
+    cancelAtOnce: "End at once",
     states: { done: "Done", failed: "It failed", cancelled: "Cancelled", interrupted: "Interrupted" },
-    interrupted: "The server was stopped in the middle. What was computed is kept: train again to go on.",
     see: "See how good it is",
     tryIt: "Try it",
     accuracy: "Accuracy on validation images",
@@ -210,6 +213,7 @@ export const texts = {
     trainLoss: "training",
     validationLoss: "validation",
     epochs: (some) => count(some, "epoch", "epochs"),
+    attempt: (number) => `, attempt ${number}`,
     curveSaid: (title, length, last) => `${title} over ${count(length, "epoch", "epochs")}: ${last}`,
   },
   versions: {
@@ -218,7 +222,7 @@ export const texts = {
   },
   understand: {
     nothing: "No classifier has been trained yet.",
-    interval: (low, high) => `Between ${percent(low)} and ${percent(high)} of new images like these.`,
+    interval: (low, high) => `Likely ${percent(low)} to ${percent(high)} of new images like these.`,
     trainedOn: (some, classes) => `${images(some)}, ${count(classes, "class", "classes")}`,
     matrix: "What it takes for what",
     matrixHow: "Rows are what an image shows, columns what the classifier says.",
@@ -248,6 +252,7 @@ export const texts = {
     camera: "Webcam",
     cameraOff: "Webcam off",
     map: "Show the map",
+    hideMap: "Hide the map",
     noMap: "This classifier has no map to show.",
     alt: "The image that is tried",
     waiting: "Waiting for an image",

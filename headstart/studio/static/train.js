@@ -1,16 +1,14 @@
 // Train: a time, one button, and what happens after it, in every tab that is open.
 
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { drawCurve } from "./curve.js";
 import { button, choice, field, h, set, setText, show } from "./dom.js";
-import { on, refresh, state } from "./state.js";
+import { heard, on, state } from "./state.js";
 import { texts } from "./texts.js";
 import { failed } from "./undo.js";
 
 const words = texts.train;
 const TIMES = ["quick", "good", "best"];
-const BACKBONES = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"];
-const SIZES = [160, 192, 224, 256, 320, 384, 448, 512];
 const LEAST = 2; // classes with images
 
 function times() {
@@ -25,43 +23,49 @@ function times() {
   return h("fieldset", { class: "times" }, h("legend", {}, words.howLong), options);
 }
 
+const OFFERS = [
+  ["backbone", "backbones", words.backbone, words.backboneNote],
+  ["image_size", "image_sizes", words.size, words.sizeNote],
+  ["unfreeze", "unfreezes", words.unfreeze, words.unfreezeNote],
+  ["augment", "augments", words.augment, words.augmentNote],
+];
+
 function advanced() {
-  const auto = ["", words.automatic];
-  const backbone = h("input", {
-    list: "backbones",
-    placeholder: words.automatic,
-    autocomplete: "off",
-    spellcheck: "false",
+  const selects = new Map();
+  const fields = OFFERS.map(([option, , title, note]) => {
+    const select = choice([["", words.offers.auto]]);
+    selects.set(option, select);
+    return field(title, select, note);
   });
-  const known = h("datalist", { id: "backbones" }, BACKBONES.map((value) => h("option", { value })));
-  const size = choice([auto, ...SIZES.map((one) => [one, words.square(one)])]);
-  const unfreeze = choice([auto, ...Object.entries(words.depths)]);
-  const augment = choice([auto, ...Object.entries(words.augments)]);
   const element = h(
     "details",
-    { class: "advanced" },
+    { class: "advanced", ontoggle: () => element.open && fill(selects) },
     h("summary", {}, words.advanced),
-    h(
-      "div",
-      { class: "fields" },
-      field(words.backbone, backbone, words.backboneNote),
-      field(words.size, size, words.sizeNote),
-      field(words.unfreeze, unfreeze, words.unfreezeNote),
-      field(words.augment, augment, words.augmentNote),
-    ),
-    known,
+    h("div", { class: "fields" }, fields),
   );
   const options = () => {
-    const given = {};
-    if (backbone.value.trim()) given.backbone = backbone.value.trim();
-    if (size.value) given.image_size = Number(size.value);
-    if (unfreeze.value) {
-      given.unfreeze = /^\d+$/.test(unfreeze.value) ? Number(unfreeze.value) : unfreeze.value;
-    }
-    if (augment.value) given.augment = augment.value;
-    return given;
+    const given = [...selects].map(([option, select]) => [option, select.value]);
+    return Object.fromEntries(given.filter(([, value]) => value !== ""));
   };
   return { element, options };
+}
+
+/** Ask the server what can be chosen; what is chosen stays so. */
+async function fill(selects) {
+  try {
+    const offered = await get("/api/choices");
+    for (const [option, list] of OFFERS) {
+      const select = selects.get(option);
+      const before = select.value;
+      const made = offered[list].map((one) =>
+        h("option", { value: one === "auto" ? "" : one }, words.offers[one] ?? texts.offer(one)),
+      );
+      show(select, made);
+      select.value = before;
+    }
+  } catch (error) {
+    failed(error);
+  }
 }
 
 /** Fill the view into its section. */
@@ -79,8 +83,7 @@ export function trainView(section) {
     go.disabled = true;
     try {
       const time = new FormData(form).get("time");
-      await post("/api/train", { time, options: choices.options() });
-      await refresh();
+      heard((await post("/api/train", { time, options: choices.options() })).job);
     } catch (error) {
       failed(error);
     } finally {
@@ -116,10 +119,11 @@ function jobPanel() {
   const cancel = button(words.cancel, async () => {
     cancel.disabled = true;
     try {
-      await post("/api/train/cancel", { job: current.id });
+      heard((await post("/api/train/cancel", { job: current.id })).job);
     } catch (error) {
-      cancel.disabled = false;
       failed(error);
+    } finally {
+      cancel.disabled = false;
     }
   });
   const head = h("div", { class: "job-head" }, h("div", {}, stage, left), cancel);
@@ -130,13 +134,14 @@ function jobPanel() {
   function draw(job) {
     element.hidden = !job;
     if (!job) return;
-    if (current?.id !== job.id || job.state !== "running") cancel.disabled = false;
     current = job;
     const running = job.state === "running";
     element.dataset.state = job.state;
     setText(stage, running ? texts.stageName(job.stage) : words.states[job.state]);
     setText(spoken, stage.textContent);
-    setText(left, running ? texts.left(job) : texts.took(job));
+    const now = job.cancelling ? words.cancelling : texts.left(job);
+    setText(left, running ? now : texts.took(job));
+    setText(cancel, job.cancelling ? words.cancelAtOnce : words.cancel);
     cancel.hidden = !running;
     meter.hidden = !running;
     if (running && job.total) meter.value = job.done / job.total;
@@ -172,6 +177,5 @@ function drawAfter(element, job) {
       ? h("p", {}, h("a", { class: "as-button main", href: "#understand" }, words.see), " ",
           h("a", { class: "as-button", href: "#try" }, words.tryIt))
       : null;
-  const note = job.state === "interrupted" ? h("p", {}, words.interrupted) : null;
-  show(element, failedWith, note, seen);
+  show(element, failedWith, seen);
 }

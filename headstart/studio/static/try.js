@@ -1,7 +1,7 @@
 // Try: an image that is dropped, pasted or chosen, or the webcam live.
 
 import { predict } from "./api.js";
-import { bar, button, h, name, set, setText, show } from "./dom.js";
+import { bar, button, h, name, setText, show } from "./dom.js";
 import { pastedImage } from "./drop.js";
 import { texts } from "./texts.js";
 import { failed } from "./undo.js";
@@ -36,7 +36,7 @@ export function tryView(section) {
   });
   const choose = button(words.choose, () => picker.click(), { class: "main" });
   const camera = button(words.camera, () => (webcam.on ? stopCamera() : startCamera()));
-  const mapButton = button(words.map, () => toggleMap(), { "aria-pressed": "false", disabled: true });
+  const mapButton = button(words.map, () => toggleMap(), { disabled: true });
   const left = h("div", { class: "try-left" }, frame, h("div", { class: "adders" }, choose, camera,
     mapButton, picker), rate);
   const both = h("div", { class: "try" }, left, answers.element);
@@ -57,7 +57,7 @@ export function tryView(section) {
     map.hidden = !mapOn;
     hint.hidden = webcam.on || Boolean(url);
     setText(camera, webcam.on ? words.cameraOff : words.camera);
-    set(mapButton, "aria-pressed", mapOn);
+    setText(mapButton, mapOn ? words.hideMap : words.map);
     mapButton.disabled = webcam.on || !image || !model;
   }
 
@@ -200,7 +200,7 @@ function answerPanel() {
 
   function draw(found, aloud) {
     verdict.classList.remove("error");
-    const { unknown } = found;
+    const unknown = found.unknown || found.candidates?.length === 0;
     show(verdict, unknown ? words.none : name(found.label));
     const several = !unknown && (found.candidates?.length ?? 0) > 1 ? found.candidates : null;
     setText(told, unknown ? words.noneWhy(found.label) : several ? words.several(several)

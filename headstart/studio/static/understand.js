@@ -50,12 +50,13 @@ function parts(model, report) {
     matrixPart(model, report),
     worstPart(model, report.worst ?? []),
     nextPart(report),
-    h(
-      "p",
-      { class: "full-report" },
-      h("a", { href: places.model(model.id, "report.html"), target: "_blank" }, words.fullReport),
-    ),
+    report.page ? fullReport(model) : null,
   ];
+}
+
+function fullReport(model) {
+  const href = places.model(model.id, "report.html");
+  return h("p", {}, h("a", { class: "as-button", href, target: "_blank" }, words.fullReport));
 }
 
 function verdict(model) {
@@ -80,7 +81,7 @@ function verdict(model) {
 }
 
 function interval({ accuracy, low, high }) {
-  const x = (value) => 4 + value * 232;
+  const x = (value) => 6 + value * 228;
   return svg(
     "svg",
     { class: "interval", viewBox: "0 0 240 28", "aria-hidden": "true" },
@@ -93,9 +94,8 @@ function interval({ accuracy, low, high }) {
 }
 
 function matrixPart(model, report) {
-  const counts = report.confusion;
-  const classes = report.classes?.map((one) => one.name ?? one) ?? model.classes;
-  if (!counts?.length) return null;
+  if (!report.confusion) return null;
+  const { classes, rows: counts } = report.confusion;
   const heading = h("p", { class: "soft", role: "status" }, words.pressCell);
   const images = h("ul", { class: "cards small" });
   let last = 0;
@@ -109,9 +109,8 @@ function matrixPart(model, report) {
     }
     try {
       const query = { true: truth, answer };
-      const told = await get(places.model(model.id, "images"), query);
+      const found = await get(places.model(model.id, "images"), query);
       if (mine !== last) return;
-      const found = told.images ?? told;
       show(heading, words.cell(found.length, truth, answer));
       show(images, found.map((one) => imageCard(model, one, truth, answer)));
     } catch (error) {
@@ -137,8 +136,8 @@ function imageCard(model, image, truth, answer) {
   const seen = image.id
     ? picture(places.thumbnail(image.id), said)
     : h("span", { class: "gone" }, words.gone);
-  return h("li", {}, seen, h("p", { class: "file" }, name(image.name), " ",
-    texts.percent(image.probability)));
+  return h("li", {}, seen, h("p", { class: "file" }, name(image.name),
+    h("span", {}, texts.percent(image.probability))));
 }
 
 function worstPart(model, worst) {
@@ -169,10 +168,10 @@ function worstPart(model, worst) {
 }
 
 function nextPart(report) {
-  const curve = report.learning_curve ?? report.trust?.learning_curve ?? {};
+  const curve = report.trust.learning_curve ?? {};
   const few = (state.project?.classes ?? []).filter((one) => one.images < 20).map((one) => one.name);
   const advice = (curve.classes ?? []).filter((one) => one.advice);
-  const said = report.next ?? curve.verdict;
+  const said = curve.verdict;
   const rows = advice.map((one) =>
     h("tr", {}, h("th", { scope: "row" }, name(one.name)),
       h("td", { class: "number" }, texts.percent(one.recall)), h("td", {}, one.advice)),

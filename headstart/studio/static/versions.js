@@ -10,7 +10,7 @@ export function versionPicker() {
   const element = field(texts.versions.label, select);
   element.classList.add("version");
   const draw = () => {
-    const models = [...(state.project?.models ?? [])].reverse();
+    const models = state.project?.models ?? [];
     const now = currentModel();
     const key = models.map((one) => one.id).join();
     if (select.dataset.key !== key) {
