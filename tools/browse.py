@@ -108,7 +108,7 @@ def accessibility(running: Any, page: Path, scheme: str) -> list[str]:
 def judged(tab: Any) -> list[str]:
     """What axe-core finds in what a tab shows now, serious or critical."""
     tab.evaluate(axe_source())
-    found = tab.evaluate("axe.run()")["violations"]
+    found = tab.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
     return [
         f"{one['impact']}: {one['id']}: {node['html'][:120]}: {node['failureSummary'][:200]}"
         for one in found
