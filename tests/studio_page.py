@@ -130,10 +130,12 @@ class Tab:
 
 
 @contextmanager
-def tab(running: Any, link: str, **choices: Any) -> Iterator[Tab]:
-    """A tab of its own window with the page in it, ready."""
+def tab(running: Any, link: str, script: str = "", **choices: Any) -> Iterator[Tab]:
+    """A tab of its own window with the page in it, ready; `script` runs before the page's own."""
     window = running.new_context(**{"viewport": DESKTOP, **choices})
     window.set_default_timeout(WAIT)
+    if script:
+        window.add_init_script(script)
     yield opened(window, link)
     window.close()
 

@@ -194,7 +194,8 @@ export class Gallery {
     const by = this.#moves()[event.key];
     const { active } = this.selection;
     if (by !== undefined) {
-      const to = Math.max(0, Math.min(this.list.total - 1, active < 0 ? 0 : active + by));
+      const from = active < 0 && Number.isFinite(by) ? -by : active; // the first key goes to the first
+      const to = Math.max(0, Math.min(this.list.total - 1, from + by));
       if (event.shiftKey) this.selection.through(to);
       else if (event.ctrlKey || event.metaKey) this.selection.goTo(to);
       else this.selection.only(to);
