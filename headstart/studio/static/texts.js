@@ -248,7 +248,7 @@ export const texts = {
   tryIt: {
     nothing: "There is nothing to try yet.",
     hint: "Drop or paste an image here.",
-    choose: "Choose an image",
+    choose: "Choose image",
     camera: "Webcam",
     cameraOff: "Webcam off",
     map: "Show the map",
