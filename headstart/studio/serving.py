@@ -40,7 +40,7 @@ def guarded(app: App, token: str, port: int) -> App:
 
 
 def _is_upload(scope: Scope) -> bool:
-    return bool(scope["path"] == _UPLOAD and scope["method"] == "POST")
+    return scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", _UPLOAD)
 
 
 def serve(

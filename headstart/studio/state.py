@@ -135,7 +135,7 @@ class Studio:
         return self.findings.state(self.jobs.running("checkup") is not None)
 
     def _fingerprint(self) -> str:
-        return self.project.refresh().fingerprint()
+        return self.project.refresh().fingerprint
 
     def _changed(self, version: int) -> None:
         self.events.tell("project", "", {"version": version})
