@@ -19,6 +19,7 @@ from headstart import (
     bundle_commands,
     console,
     explain_command,
+    export_command,
     report_command,
 )
 from headstart.bundle_commands import Data
@@ -199,6 +200,7 @@ def rank(data: Data, options: RankOptions) -> None:
 for _command in bundle_commands.COMMANDS:
     app.command()(_command)
 app.command()(explain_command.explain)
+app.command()(export_command.export)
 app.command()(report_command.report)
 app.add_typer(backbones_command.app, name="backbones")
 
