@@ -19,6 +19,7 @@ from headstart import (
     bundle_commands,
     console,
     explain_command,
+    export_command,
     report_command,
     studio_command,
 )
@@ -200,6 +201,7 @@ def rank(data: Data, options: RankOptions) -> None:
 for _command in bundle_commands.COMMANDS:
     app.command()(_command)
 app.command()(explain_command.explain)
+app.command()(export_command.export)
 app.command()(report_command.report)
 app.command()(studio_command.studio)
 app.add_typer(backbones_command.app, name="backbones")
