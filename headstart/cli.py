@@ -20,6 +20,7 @@ from headstart import (
     console,
     explain_command,
     report_command,
+    serve_command,
 )
 from headstart.bundle_commands import Data
 from headstart.check_options import CheckOptions
@@ -200,6 +201,7 @@ for _command in bundle_commands.COMMANDS:
     app.command()(_command)
 app.command()(explain_command.explain)
 app.command()(report_command.report)
+app.command()(serve_command.serve)
 app.add_typer(backbones_command.app, name="backbones")
 
 
