@@ -71,7 +71,11 @@ def prepare(
     Raises:
         HeadstartError: A model cannot be used, or the settings do not fit.
     """
+    from threadpoolctl import threadpool_limits
+
     hosts = allowed_hosts(settings, bound.getsockname()[1])
+    # For the few rows of a batch more threads cost more than they save.
+    threadpool_limits(1, "blas")
     loop = asyncio.new_event_loop()
     service: Service | None = None
     try:

@@ -57,7 +57,7 @@ def read_request(body: bytes, header_length: str | None) -> Asked:
             413, f"The JSON is too large: at most {MOST_JSON >> 20} MB. Send binary tensor data."
         )
     try:
-        values = json.loads(body[:length])
+        values = json.loads(body[:length].decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise _wrong(f"the JSON cannot be read: {str(error)[:200]}") from error
     asked = _object(values, "the request")
