@@ -21,6 +21,7 @@ from headstart import (
     explain_command,
     export_command,
     report_command,
+    serve_command,
     studio_command,
 )
 from headstart.bundle_commands import Data
@@ -203,6 +204,7 @@ for _command in bundle_commands.COMMANDS:
 app.command()(explain_command.explain)
 app.command()(export_command.export)
 app.command()(report_command.report)
+app.command()(serve_command.serve)
 app.command()(studio_command.studio)
 app.add_typer(backbones_command.app, name="backbones")
 
