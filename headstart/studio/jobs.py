@@ -27,6 +27,8 @@ from headstart.studio.record import ACTIVE, Record, read_record
 _STEP = 0.15  # seconds between two looks at what a job has written
 GRACE = 120.0  # seconds that a cancelled job has to keep what it has
 _MOST_KEPT = 30  # jobs whose folders are read at the start
+WORKER = ("-P", "-m", "headstart.studio.worker")  # what Python is told to run
+_LEFT: list[subprocess.Popen[bytes]] = []  # that went on when their studio was closed
 _WORDS = {"train": "A training", "checkup": "A check-up", "export": "An export"}
 
 
@@ -54,6 +56,11 @@ class Jobs:
         """Follow no longer; what runs goes on."""
         self._ended.set()
         self._follower.join()
+        for key, process in self._processes.items():
+            if self._records[key].state == ACTIVE:
+                _LEFT.append(process)
+            else:
+                process.wait()
 
     def start(self, kind: str, request: dict[str, Any]) -> Record:
         """Start a job.
@@ -134,7 +141,7 @@ class Jobs:
 
 
 def _start(record: Record) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-m", "headstart.studio.worker", str(record.folder)]
+    command = [sys.executable, *WORKER, str(record.folder)]
     with (record.folder / "log.txt").open("wb") as log:
         return subprocess.Popen(
             command,

@@ -19,7 +19,6 @@ from headstart.studio.index import NotThere
 from headstart.studio.models import Models
 from headstart.studio.place import Place
 
-BUNDLE = "bundle"
 _SERVED = "http://127.0.0.1:8000/predict"  # as headstart serve answers
 
 

@@ -17,10 +17,10 @@ from headstart.exporting import export
 from headstart.recipe import Recipe
 from headstart.run import Run
 from headstart.scan import display_path
-from headstart.studio.choices import recipe_of, time_limit_of
+from headstart.studio.choices import BUNDLE, recipe_of, time_limit_of
 from headstart.studio.models import Models
 from headstart.studio.place import Place, open_place
-from headstart.studio.shipping import BUNDLE, exports_of, pack
+from headstart.studio.shipping import exports_of, pack
 from headstart.training import fit
 
 
