@@ -91,6 +91,11 @@ class Jobs:
             found = self._records.values()
             return next((one for one in found if (one.kind, one.state) == (kind, ACTIVE)), None)
 
+    def all_running(self) -> list[Record]:
+        """All that is running."""
+        with self._lock:
+            return [one for one in self._records.values() if one.state == ACTIVE]
+
     def newest(self, kind: str) -> Record | None:
         """The job of a kind that was started last."""
         with self._lock:
@@ -123,9 +128,7 @@ class Jobs:
 
     def _follow(self) -> None:
         while not self._ended.wait(_STEP):
-            with self._lock:
-                active = [one for one in self._records.values() if one.state == ACTIVE]
-            for record in active:
+            for record in self.all_running():
                 self._reap(record)
                 if record.read():
                     self._tell(record)
