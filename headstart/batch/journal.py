@@ -26,8 +26,7 @@ from headstart.errors import HeadstartError
 from headstart.listing import Candidate
 from headstart.scan import encodable, printable
 
-_FLUSH_SECONDS = 1.0  # what a kill can lose at most
-_SYNC_SECONDS = 10.0  # what a power failure can
+_SYNC_SECONDS = 10.0  # what a power failure can lose at most
 _END = ".unfinished"
 
 
@@ -81,17 +80,15 @@ class Journal:
         self.answered = self.refused = self.found = 0
         self._file = file
         self._error = columns.header().index("error")
-        self._flushed = self._synced = time.monotonic()
+        self._synced = time.monotonic()
 
     def add(self, answer: Answer) -> None:
         """Append the row of an answer."""
         cells = self.form.row(self.columns, answer)
         self._file.write(self.form.line(cells).encode())
         self._count(cells)
+        self._file.flush()  # a kill loses nothing that was written
         now = time.monotonic()
-        if now - self._flushed > _FLUSH_SECONDS:
-            self._file.flush()
-            self._flushed = now
         if now - self._synced > _SYNC_SECONDS:
             os.fsync(self._file.fileno())
             self._synced = now
@@ -131,6 +128,7 @@ class Journal:
         self._file.truncate()
         if not kept:
             self._file.write(header)
+            self._file.flush()
         return candidates if ahead is None else chain([ahead], candidates)
 
     def _rows(self) -> Iterator[tuple[list[Any], int]]:
