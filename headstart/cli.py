@@ -21,6 +21,7 @@ from headstart import (
     explain_command,
     predict_command,
     report_command,
+    serve_command,
 )
 from headstart.bundle_commands import Data
 from headstart.check_options import CheckOptions
@@ -202,6 +203,7 @@ for _command in bundle_commands.COMMANDS:
     app.command()(_command)
 app.command()(explain_command.explain)
 app.command()(report_command.report)
+app.command()(serve_command.serve)
 app.add_typer(backbones_command.app, name="backbones")
 
 
