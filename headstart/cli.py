@@ -19,6 +19,7 @@ from headstart import (
     bundle_commands,
     console,
     explain_command,
+    export_command,
     predict_command,
     report_command,
     serve_command,
@@ -202,6 +203,7 @@ app.command()(predict_command.predict)
 for _command in bundle_commands.COMMANDS:
     app.command()(_command)
 app.command()(explain_command.explain)
+app.command()(export_command.export)
 app.command()(report_command.report)
 app.command()(serve_command.serve)
 app.add_typer(backbones_command.app, name="backbones")

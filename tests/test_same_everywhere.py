@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from command_line import run_command
 from PIL import Image
 from tiny_run import trained
 
 import headstart
-from headstart.cli import main
 from headstart.images import decode
 
 pytest.importorskip("fastapi", reason="headstart[serve] is not installed")
@@ -115,13 +115,16 @@ def test_all_are_told_apart(expected: Answers) -> None:
 
 
 def test_command_line(
-    expected: Answers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    expected: Answers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     paths = [tmp_path / f"{number:02}" for number in range(len(FILES))]
     for path, data in zip(paths, FILES.values(), strict=True):
         path.write_bytes(data)
     words = ["predict", trained().bundle, *paths, "--top", "3", "--json"]
-    assert main([str(word) for word in words]) == 0
+    assert run_command(monkeypatch, *words) == 0
     answers = json.loads(capsys.readouterr().out)["predictions"]
     check(np.array([in_order(one["top"]) for one in answers], np.float32), expected)
 

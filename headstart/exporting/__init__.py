@@ -5,8 +5,8 @@ temperature inside. Each is run by its own runtime on images and compared with t
 computing in float32 before it is kept.
 """
 
+from headstart.exporting.face import export
 from headstart.exporting.result import Agreement, Export
 from headstart.exporting.target import FORMATS, INT8_FORMATS
-from headstart.exporting.writing import export
 
 __all__ = ["FORMATS", "INT8_FORMATS", "Agreement", "Export", "export"]

@@ -21,19 +21,30 @@ MOST_LOSS = 0.02  # of accuracy, with 8 bits
 _BATCH = 16
 
 
-def in_float32(classifier: Classifier) -> Classifier:
-    """The classifier as it computes in float32, on one view of an image."""
+def float32_answers(classifier: Classifier, images: Sequence[Pixels]) -> Answers:
+    """What the classifier answers computing in float32 throughout, on one view of an image.
+
+    Unlike `predict_proba`, it rounds nothing to float16 on the way.
+    """
     identity = replace(classifier.prefix.identity, precision="float32")
     prefix = replace(classifier.prefix, identity=identity)
-    pixels = replace(classifier.pixels, views=1)
-    return Classifier(classifier.class_names, prefix, classifier.head, pixels)
+    trained = prefix.trained()
+    if trained is None:
+        features = prefix.open_frozen().stream(images)
+    elif trained.whole:
+        features = trained.open(identity.engine, "float32").stream(images)
+    else:
+        between = prefix.open_frozen().stream(images)
+        features = trained.open(identity.engine, "float32").stream(between)
+    return classifier.head.probabilities(np.stack(list(features)))
 
 
 def computes(classifier: Classifier) -> str:
-    """What a classifier does otherwise than `in_float32`, for people; "" where nothing."""
+    """How a classifier predicts where it is not in float32 throughout, for people."""
     precision, views = classifier.prefix.identity.precision, classifier.pixels.views
-    parts = [precision if precision != "float32" else "", f"{views} views" if views > 1 else ""]
-    return " and ".join(filter(None, parts))
+    parts = [f"in {precision}" if precision != "float32" else "", "with features in float16"]
+    parts += [f"over {views} views of an image"] if views > 1 else []
+    return ", ".join(filter(None, parts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +59,8 @@ class Expected:
 def expect(classifier: Classifier, material: Material) -> Expected:
     """Let the classifier answer, in float32 and as it is."""
     with progress.stage("predict", len(material.images)) as stage:
-        float32 = in_float32(classifier).predict_proba(material.images)
-        same = not computes(classifier)
-        bundle = float32 if same else classifier.predict_proba(material.images)
+        float32 = float32_answers(classifier, material.images)
+        bundle = classifier.predict_proba(material.images)
         stage.advance(len(material.images))
     return Expected(material, float32, bundle)
 

@@ -85,9 +85,7 @@ def _listed(dataset: Dataset, rows: Labels) -> Listed:
     return [(dataset.paths[row], dataset.class_names[dataset.labels[row]]) for row in rows]
 
 
-def from_files(
-    classifier: Classifier, compared: Listed, others: Listed, source: str
-) -> Material:
+def from_files(classifier: Classifier, compared: Listed, others: Listed, source: str) -> Material:
     """Files with their classes; broken ones are left out.
 
     Raises:

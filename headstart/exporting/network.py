@@ -1,7 +1,9 @@
 """The whole classifier as one Keras model: uint8 images in, probabilities out.
 
 The layers of the backbone are those of its catalogue, with its weights; after fine-tuning the
-trained ones come out of the bundle. Rounding stands where the classifier rounds.
+trained ones come out of the bundle. Nothing is rounded to float16 between its parts, as features
+are where they are kept: that would cost up to 3e-4 of a probability wherever two runtimes round the
+same number differently.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ from headstart.classifier import Classifier
 from headstart.cut import call_again, cut_at
 from headstart.errors import HeadstartError
 from headstart.exporting.result import INPUT, OUTPUT
-from headstart.exporting.rounding import to_half
 from headstart.frameworks import load_keras
 from headstart.suffix import write_weights
 
@@ -70,13 +71,12 @@ def _check_same(backbone: Backbone, classifier: Classifier) -> None:
         )
 
 
-def keras_classifier(classifier: Classifier, backbone: Backbone, *, rounded: bool = True) -> Any:
+def keras_classifier(classifier: Classifier, backbone: Backbone) -> Any:
     """Build the classifier: uint8 (n, height, width, 3) -> float32 (n, classes).
 
     Args:
         classifier: Of the bundle.
         backbone: As `find_backbone_of` gives it.
-        rounded: Whether features are rounded as the classifier rounds them.
 
     Raises:
         HeadstartError: The weights do not fit.
@@ -92,18 +92,13 @@ def keras_classifier(classifier: Classifier, backbone: Backbone, *, rounded: boo
         elif suffix is not None:
             cut = cut_at(model, suffix.layer)
             write_weights(cut.suffix, suffix.weights)
-            boundary = _again(cut.prefix, images)
-            x = _again(cut.suffix, _half(boundary) if rounded else boundary)
+            x = _again(cut.suffix, _again(cut.prefix, images))
         else:
             x = _again(model, images)
-        probabilities = _head(_half(x) if rounded else x, classifier, _names(model))
+        probabilities = _head(x, classifier, {layer.name for layer in model.layers})
         built = keras.Model(images, probabilities, name="classifier")
     built.trainable = False
     return built
-
-
-def _half(x: Any) -> Any:
-    return to_half(x, load_keras().ops)
 
 
 def _again(model: Any, x: Any) -> Any:
@@ -113,10 +108,6 @@ def _again(model: Any, x: Any) -> Any:
         return operation(*arguments, **keywords)
 
     return call_again(model, x, call)
-
-
-def _names(model: Any) -> set[str]:
-    return {layer.name for layer in model.layers}
 
 
 def _head(x: Any, classifier: Classifier, taken: set[str]) -> Any:

@@ -58,7 +58,7 @@ def write_onnx_int8(source: Path, target: Path, images: Sequence[Pixels]) -> Non
     """Write an ONNX file with 8-bit weights and activations (QDQ).
 
     Args:
-        source: The file in float32, without rounding to float16.
+        source: The file in float32.
         target: The file to write.
         images: What the ranges of the 8-bit numbers are found with.
 

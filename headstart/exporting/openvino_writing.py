@@ -8,17 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-
-import numpy as np
 
 from headstart.classifier import Classifier
 from headstart.conversion import FILES
 from headstart.engine import load_openvino, read_network
 from headstart.errors import HeadstartError
 from headstart.exporting.result import INPUT, OUTPUT
-from headstart.exporting.rounding import to_half
 from headstart.exporting.tensorflow_writing import cannot_convert
 
 
@@ -60,23 +56,22 @@ def _save(openvino: Any, model: Any, target: Path, about: Mapping[str, Any]) -> 
 def _join(classifier: Classifier) -> Any:
     prefix = classifier.prefix
     trained = prefix.trained()
-    if trained is None:
-        model = _batched(read_network(prefix.converted() / FILES[0]))
-    elif trained.whole:
+    if trained is not None and trained.whole:
         model = _batched(read_network(trained.converted()))
     else:
         model = _batched(read_network(prefix.converted() / FILES[0]))
+    features = _last(model)
+    if trained is not None and not trained.whole:
         behind = _batched(read_network(trained.converted()))
-        begin = to_half(model.outputs[0].get_node().input_value(0), _operations())
         for place in behind.inputs[0].get_target_inputs():
-            place.replace_source_output(begin.output(0))
-        model = load_openvino().Model([_result(behind)], model.get_parameters(), "classifier")
-    features = to_half(model.outputs[0].get_node().input_value(0), _operations())
+            place.replace_source_output(_last(model))
+        features = _last(behind)
     head = _head(features, classifier)
     return load_openvino().Model([head], model.get_parameters(), "classifier")
 
 
-def _result(model: Any) -> Any:
+def _last(model: Any) -> Any:
+    """What a network gives, to go on from there."""
     return model.outputs[0].get_node().input_value(0)
 
 
@@ -101,23 +96,3 @@ def _head(x: Any, classifier: Classifier) -> Any:
         x = by.relu(x) if number < last else by.softmax(x, 1)
     x.set_friendly_name(OUTPUT)
     return x
-
-
-def _operations() -> Any:
-    """The operations that rounding takes, on nodes."""
-    by = load_openvino().opset13
-
-    def number(value: Any) -> Any:
-        return by.constant(np.float32(value)) if isinstance(value, float) else value
-
-    return SimpleNamespace(
-        abs=by.absolute,
-        log=by.log,
-        floor=by.floor,
-        round=lambda x: by.round(x, "half_to_even"),
-        maximum=lambda x, y: by.maximum(x, number(y)),
-        multiply=lambda x, y: by.multiply(x, number(y)),
-        divide=lambda x, y: by.divide(x, y),
-        subtract=lambda x, y: by.subtract(x, number(y)),
-        power=lambda x, y: by.power(number(x), y),
-    )

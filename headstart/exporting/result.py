@@ -45,7 +45,7 @@ class Export:
         class_names: The classes, in the order of the output.
         check: Against the classifier computing in float32, one view of each image.
         bundle: The same classifier against the bundle as it predicts here.
-        bundle_computes: What the bundle does otherwise, such as `bfloat16`; "" where nothing.
+        bundle_computes: How the bundle predicts otherwise, such as `in bfloat16`.
         accuracy: Of the export on labelled images; None where there were none.
         accuracy_before: Of the classifier computing in float32, on the same images.
         details: What else is told of the format, such as ONNX's opset; JSON values.
@@ -63,7 +63,7 @@ class Export:
     class_names: tuple[str, ...]
     check: Agreement
     bundle: Agreement
-    bundle_computes: str = ""
+    bundle_computes: str
     accuracy: float | None = None
     accuracy_before: float | None = None
     details: tuple[tuple[str, str], ...] = ()
@@ -101,11 +101,10 @@ class Export:
         ]
         if self.loss is not None and self.int8:
             lines.append(f"Accuracy {self.accuracy:.1%}, before {self.accuracy_before:.1%}.")
-        if self.bundle_computes:
-            lines.append(
-                f"The bundle itself answers here with {self.bundle_computes}: it agrees for "
-                f"{self.bundle.agreement:.1%}, largest difference {self.bundle.difference:.1e}."
-            )
+        lines.append(
+            f"With the bundle as it predicts here ({self.bundle_computes}) it agrees for "
+            f"{self.bundle.agreement:.1%}; largest difference {self.bundle.difference:.1e}."
+        )
         return "\n".join(lines)
 
 

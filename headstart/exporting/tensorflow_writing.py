@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-
 from headstart.errors import HeadstartError
 from headstart.exporting.result import INPUT, OUTPUT
 from headstart.frameworks import without_retracing_remarks, without_stderr
