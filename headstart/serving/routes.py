@@ -43,7 +43,7 @@ def make_routes(service: Service) -> APIRouter:
     async def explain(request: Request) -> Response:
         """Draw over the image what in it speaks for a class."""
         version = service.version(request.path_params.get("name"))
-        class_name = request.query_params.get("class")
+        class_name = request.query_params.get("class") or None
         found = await service.explain(version, await _body(request), class_name)
         return Response(_png(found), media_type="image/png")
 
