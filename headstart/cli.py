@@ -19,6 +19,7 @@ from headstart import (
     bundle_commands,
     console,
     explain_command,
+    predict_command,
     report_command,
     serve_command,
 )
@@ -197,6 +198,7 @@ def rank(data: Data, options: RankOptions) -> None:
         print(ranking_text(found))
 
 
+app.command()(predict_command.predict)
 for _command in bundle_commands.COMMANDS:
     app.command()(_command)
 app.command()(explain_command.explain)

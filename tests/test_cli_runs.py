@@ -128,7 +128,7 @@ def test_predict_as_json_equals_python(headstart: Command, files: list[Path]) ->
 
 
 def test_predict_as_csv_equals_python(headstart: Command, files: list[Path]) -> None:
-    printed, _ = headstart("predict", trained().bundle, *files, "--csv")
+    printed, _ = headstart("predict", trained().bundle, *files, "--csv", "-")
     first, broken, last = csv.DictReader(io.StringIO(printed))
     for found, one in zip((first, last), expected(files), strict=True):
         assert (found["path"], found["label"], found["error"]) == (one.source, one.label, "")
