@@ -10,10 +10,12 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Sequence
@@ -183,7 +185,9 @@ def swaps(options: Options, bodies: Sequence[bytes]) -> Values:
             thread = threading.Thread(target=ask)
             thread.start()
             memory = server.memory()
-            done = sum(_swap(options.bundle, model, number, server) for number in range(options.swaps))
+            done = sum(
+                _swap(options.bundle, model, number, server) for number in range(options.swaps)
+            )
             stop.set()
             thread.join()
             after = server.memory()
@@ -211,9 +215,11 @@ def _swap(bundle: Path, model: Path, number: int, server: Server) -> bool:
 
 def hostile(options: Options, bodies: Sequence[bytes]) -> Values:
     """Mutated files and decompression bombs, one after the other."""
-    from hostile_files import bombs
+    sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+    import hostile_images
 
-    images = [*mutated(bodies, 1000, seed=1), *bombs()]
+    files = [*hostile_images.mutated(500), *hostile_images.bombs()]
+    images = [*(data for _, data in files), *mutated(bodies, 500, seed=1)]
     with headstart_server(options.bundle, "--max-body", "256") as server:
         _answers(server, bodies[0])
         before = server.memory("VmHWM")
