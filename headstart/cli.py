@@ -24,6 +24,7 @@ from headstart import (
     predict_command,
     report_command,
     serve_command,
+    studio_command,
 )
 from headstart.bundle_commands import Data
 from headstart.check_options import CheckOptions
@@ -207,6 +208,7 @@ app.command()(explain_command.explain)
 app.command()(export_command.export)
 app.command()(report_command.report)
 app.command()(serve_command.serve)
+app.command()(studio_command.studio)
 app.add_typer(backbones_command.app, name="backbones")
 
 

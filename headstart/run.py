@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from headstart.bundle import Contents, save_bundle
 from headstart.checkup import CheckUp
 from headstart.classifier import Classifier
@@ -39,6 +42,7 @@ class Run:
         seconds: `total`, and one figure a stage.
         bundle: Where it was saved, or None.
         cross_validation: Of the head on frozen features, where it was asked for.
+        probabilities: float32 (n, classes), of the test images in the order of `files`.
     """
 
     classifier: Classifier
@@ -58,6 +62,7 @@ class Run:
     computed: int
     contents: Contents = field(repr=False)
     cross_validation: CrossValidation | None = None
+    probabilities: npt.NDArray[np.float32] | None = field(default=None, repr=False)
 
     @property
     def interrupted(self) -> bool:
