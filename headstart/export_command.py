@@ -55,7 +55,7 @@ def export(
     ],
     options: ExportOptions,
 ) -> None:
-    """Write a classifier for Keras, ONNX, OpenVINO, LiteRT, TensorFlow or a hub."""
+    """Write a classifier as Keras, ONNX, OpenVINO, LiteRT or SavedModel."""
     from headstart.exporting import export as write
 
     with console.progress_shown():

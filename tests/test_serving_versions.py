@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import threading
@@ -13,6 +14,7 @@ import pytest
 from tiny_run import trained
 from tiny_server import Server, serving
 
+from headstart.bundle import load
 from headstart.errors import HeadstartError
 from headstart.serving.loading import load_checked
 from headstart.serving.place import find_places
@@ -144,13 +146,17 @@ def test_no_request_fails_while_versions_are_swapped(models: Path) -> None:
             thread.start()
         for version in range(2, 2 + swaps):
             put(models / "flowers" / str(version))
-            wait_for(lambda version=version: served(server) == str(version))
+            wait_for(functools.partial(is_served, server, str(version)))
         stop.set()
         for thread in threads:
             thread.join()
         wait_for(lambda: count_threads() == 2)  # those of the version that is served
     assert set(statuses) == {200}
     assert len(statuses) > swaps
+
+
+def is_served(server: Server, version: str) -> bool:
+    return served(server) == version
 
 
 def count_threads() -> int:
@@ -191,7 +197,7 @@ def test_two_of_one_name(models: Path) -> None:
 
 @pytest.mark.parametrize("place", ["nowhere", "."])
 def test_no_bundle(tmp_path: Path, place: str) -> None:
-    with pytest.raises(HeadstartError, match="There is no bundle in .* Expected a folder"):
+    with pytest.raises(HeadstartError, match=r"There is no bundle in .* Expected a folder"):
         find_places([tmp_path / place])
 
 
@@ -199,10 +205,8 @@ def test_no_bundle(tmp_path: Path, place: str) -> None:
 def test_an_example_that_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    from headstart.serving import loading
-
-    classifier = loading.load(trained().bundle)
-    monkeypatch.setattr(loading, "load", lambda folder: classifier)
+    classifier = load(trained().bundle)
+    monkeypatch.setattr("headstart.serving.loading.load", lambda folder: classifier)
     (tmp_path / "example.json").write_text(text)
     shutil.copyfile(trained().bundle / "example.png", tmp_path / "example.png")
     with pytest.raises(HeadstartError, match=r"The example of|answers otherwise"):

@@ -26,7 +26,7 @@ _WHY = {
     413: "The body is too large, or has too many images.",
     415: "The body is compressed.",
     429: "Too many images are waiting; Retry-After says when to try again.",
-    503: "The server is stopping, or holds too much; Retry-After says when to try again.",
+    503: "The server holds too much; Retry-After says when to try again.",
 }
 _READING = (401, 403)
 _SENDING = (400, 401, 403, 404, 408, 413, 429, 503)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from headstart.answers import Prediction
 from headstart.serving import inference_description as description
-from headstart.serving.problem import Problem, stopping
+from headstart.serving.problem import Problem
 from headstart.serving.replies import as_json
 from headstart.serving.service import Answers, Service
 from headstart.serving.tensors import INPUTS, Asked, read_request, write_reply
@@ -104,8 +104,6 @@ def _metadata(service: Service, request: Request) -> dict[str, Any]:
 
 
 async def _infer(service: Service, request: Request) -> Response:
-    if service.stopping:
-        raise stopping()
     version = service.version(*_named(request))
     if request.headers.get("content-encoding", "identity") != "identity":
         raise Problem(

@@ -18,12 +18,6 @@ def busy() -> Problem:
     return Problem(429, "Too many images are waiting. Try again later.", {"Retry-After": "1"})
 
 
-def stopping() -> Problem:
-    """The server is about to end."""
-    text = "The server is stopping. Ask another one, or try again later."
-    return Problem(503, text, {"Retry-After": "5", "Connection": "close"})
-
-
 def unknown_model(name: str, names: list[str]) -> Problem:
     """No model has this name."""
     return Problem(404, f"There is no model '{name[:100]}'. There is: {', '.join(names[:20])}.")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from headstart.images import BadImage, Pixels
 from headstart.scan import display
 from headstart.serving import description
-from headstart.serving.problem import Problem, stopping
+from headstart.serving.problem import Problem
 from headstart.serving.replies import (
     DEFAULT_TOP,
     MOST_TOP,
@@ -43,7 +43,7 @@ def make_routes(service: Service) -> APIRouter:
     async def explain(request: Request) -> Response:
         """Draw over the image what in it speaks for a class."""
         version = service.version(request.path_params.get("name"))
-        class_name = request.query_params.get("class")
+        class_name = request.query_params.get("class") or None
         found = await service.explain(version, await _body(request), class_name)
         return Response(_png(found), media_type="image/png")
 
@@ -89,8 +89,6 @@ def make_status_routes(service: Service) -> APIRouter:
 
 
 async def _predict(service: Service, request: Request) -> Response:
-    if service.stopping:  # before a form is taken apart
-        raise stopping()
     version = service.version(request.path_params.get("name"))
     top = _top(request)
     several = request.headers.get("content-type", "").lower().startswith("multipart/form-data")

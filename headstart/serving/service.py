@@ -13,7 +13,7 @@ from headstart.serving.batcher import Encoded, Gate, Group, Outcome
 from headstart.serving.metrics import Metrics
 from headstart.serving.models import Models, Version
 from headstart.serving.place import Place
-from headstart.serving.problem import Problem, busy, stopping, unknown_model
+from headstart.serving.problem import Problem, busy, unknown_model
 from headstart.serving.settings import Settings
 from headstart.web.asgi import Message, Receive
 
@@ -53,7 +53,7 @@ class Service:
         self.models.watch(self.settings.poll)
 
     def stop(self) -> None:
-        """Take no more images; what has begun is ended."""
+        """Say to who asks that others are to be asked; what has begun is ended."""
         self.stopping = True
 
     def close(self) -> None:
@@ -87,11 +87,9 @@ class Service:
             receive: By which it is noticed that the client has gone.
 
         Raises:
-            Problem: There is no room, or the server stops.
+            Problem: There is no room.
         """
         count = len(images)
-        if self.stopping:
-            raise stopping()
         if count > self.settings.max_images:
             raise Problem(
                 413, f"{count} images in one request: at most {self.settings.max_images}."
@@ -117,12 +115,10 @@ class Service:
         """The image with the map of what speaks for a class, one at a time.
 
         Raises:
-            Problem: Others are waiting already, or the server stops.
+            Problem: Others are waiting already.
             BadImage: The image cannot be decoded.
             HeadstartError: There is no such class.
         """
-        if self.stopping:
-            raise stopping()
         if not self._maps.enter(1):
             raise busy()
         try:
