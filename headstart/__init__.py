@@ -17,6 +17,7 @@ from headstart.errors import DatasetError, HeadstartError, MissingExtra
 if TYPE_CHECKING:
     from headstart.backbones import list_backbones, load_backbone
     from headstart.backbones.fetch import Fetched, fetch_backbone
+    from headstart.batch import predict_to_table, sort_into, watch
     from headstart.blocks import extract, freeze, unfreeze
     from headstart.bundle import load
     from headstart.checkup import CheckUp, Finding, check
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from headstart.estimator import ImageClassifier
     from headstart.evaluation import Evaluation
     from headstart.explanation import Explanation, explain
+    from headstart.exporting import Export, export
     from headstart.fixes import apply_fixes
     from headstart.ranking import Ranked, Ranking, rank
     from headstart.recipe import Recipe, read_recipe, write_recipe
@@ -50,6 +52,7 @@ __all__ = [
     "Description",
     "Evaluation",
     "Explanation",
+    "Export",
     "Fetched",
     "Finding",
     "HeadstartError",
@@ -71,6 +74,7 @@ __all__ = [
     "cut_points",
     "describe",
     "explain",
+    "export",
     "extract",
     "fetch_backbone",
     "fit",
@@ -78,12 +82,15 @@ __all__ = [
     "list_backbones",
     "load",
     "load_backbone",
+    "predict_to_table",
     "rank",
     "read_dataset",
     "read_recipe",
     "report",
+    "sort_into",
     "track",
     "unfreeze",
+    "watch",
     "write_recipe",
 ]
 
@@ -96,6 +103,7 @@ _MODULES = {
     "Description": "headstart.description",
     "Evaluation": "headstart.evaluation",
     "Explanation": "headstart.explanation",
+    "Export": "headstart.exporting",
     "Fetched": "headstart.backbones.fetch",
     "Finding": "headstart.checkup",
     "ImageClassifier": "headstart.estimator",
@@ -114,6 +122,7 @@ _MODULES = {
     "cut_points": "headstart.cut",
     "describe": "headstart.description",
     "explain": "headstart.explanation",
+    "export": "headstart.exporting",
     "extract": "headstart.blocks",
     "fetch_backbone": "headstart.backbones.fetch",
     "fit": "headstart.training",
@@ -121,12 +130,15 @@ _MODULES = {
     "list_backbones": "headstart.backbones",
     "load": "headstart.bundle",
     "load_backbone": "headstart.backbones",
+    "predict_to_table": "headstart.batch",
     "rank": "headstart.ranking",
     "read_dataset": "headstart.dataset",
     "read_recipe": "headstart.recipe",
     "report": "headstart.reporting",
+    "sort_into": "headstart.batch",
     "track": "headstart.trackers",
     "unfreeze": "headstart.blocks",
+    "watch": "headstart.batch",
     "write_recipe": "headstart.recipe",
 }
 

@@ -56,6 +56,17 @@ def write_file(target: Path, content: bytes | str) -> None:
         aside.unlink(missing_ok=True)
 
 
+def put_file(aside: Path, target: Path) -> None:
+    """Let a file that was written beside `target`, and is closed, take its place in one step.
+
+    Raises:
+        OSError: The folder cannot be written; both are then untouched.
+    """
+    _sync(aside)
+    aside.replace(target)
+    _sync(target.parent)
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder to fill; when the block ends well it takes the place of `target`.
@@ -75,6 +86,29 @@ def new_folder(target: Path) -> Iterator[Path]:
             if path.is_file() or path.is_dir():
                 _sync(path)
         _put(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def new_files(parent: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; when the block ends well its files are moved into `parent`.
+
+    Each takes the place of one of its name in one step, in the order of the names' lengths, the
+    longest first.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    aside = _aside(parent / "files")
+    aside.mkdir()
+    try:
+        yield aside
+        for path in sorted(aside.iterdir(), key=lambda one: -len(one.name)):
+            _sync(path)
+            path.replace(parent / path.name)
+        _sync(parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -33,7 +33,7 @@ def errors_told() -> Iterator[None]:
     except HeadstartError as error:
         _stop(str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        _end("Stopped. What `headstart fit` has computed is kept for the next time.", INTERRUPTED)
+        _end("Stopped. What has been computed is kept: the same command goes on.", INTERRUPTED)
     except BrokenPipeError:  # as `head` does
         _end("", NO_READER)
     except MemoryError:

@@ -16,6 +16,7 @@ from headstart.classifier import Classifier
 from headstart.crossvalidation import CrossValidation
 from headstart.dataset import Problem
 from headstart.evaluation import Evaluation
+from headstart.origin import note_origin
 from headstart.recipe import Recipe
 
 
@@ -93,7 +94,7 @@ class Run:
         contents = self.contents
         if not images:
             contents = replace(contents, report=None, example=None, images=False)
-        save_bundle(Path(path), self.classifier, contents)
+        note_origin(save_bundle(Path(path), self.classifier, contents), self.files)
         return Path(path)
 
     def to_dict(self) -> dict[str, Any]:

@@ -99,6 +99,12 @@ def test_token(path: str, headers: dict[str, str], status: int) -> None:
     assert (reply.headers.get("www-authenticate") == "Bearer") == (status == 401)
 
 
+def test_an_open_first_page_opens_nothing_else() -> None:
+    guard = Guard(echo, Access(HOSTS, token="secret", open_paths=frozenset({"/"})))
+    assert ask(guard, make_scope("/", host=OWN)).status == 200
+    assert ask(guard, make_scope("/predict", host=OWN)).status == 401
+
+
 def test_the_token_stands_in_no_text() -> None:
     assert "secret" not in repr(ACCESS)
 

@@ -11,17 +11,32 @@ from typing import Any
 
 from headstart.backbones import find_backbone, list_backbones, weights_here
 from headstart.errors import HeadstartError
+from headstart.exporting.target import FORMATS, INT8_FORMATS
 from headstart.fit_options import Augment, FitOptions
 from headstart.recipe import AUGMENTS, AUTO, Recipe
 
 TIMES = ("quick", "good", "best")
 OPTIONS = ("backbone", "image_size", "unfreeze", "augment")
 BEST_SECONDS = 600.0
+BUNDLE = "bundle"  # as it is, besides the formats of headstart.exporting
 
 
 def time_limit_of(time: str) -> float | None:
     """The time limit of `headstart fit`."""
     return BEST_SECONDS if time == "best" else None
+
+
+def check_export(to: str, *, int8: bool) -> None:
+    """Make sure that there is such an export.
+
+    Raises:
+        HeadstartError: There is none.
+    """
+    if to not in (BUNDLE, *FORMATS) or (int8 and to not in INT8_FORMATS):
+        raise HeadstartError(
+            f"There is no export '{to}'{' with 8-bit numbers' if int8 else ''}. Expected one of: "
+            f"{', '.join(INT8_FORMATS if int8 else (BUNDLE, *FORMATS))}."
+        )
 
 
 def recipe_of(time: str, options: dict[str, Any]) -> Recipe:
@@ -71,6 +86,8 @@ def offered() -> dict[str, Any]:
         "image_sizes": [AUTO, "own", 160, 224, 256, 320, 384, 512],
         "unfreezes": [AUTO, "0", "block", "20", "all"],
         "augments": list(AUGMENTS),
+        "exports": [BUNDLE, *FORMATS],
+        "int8": list(INT8_FORMATS),
     }
 
 

@@ -102,7 +102,7 @@ class Findings:
         """Whether there was a check-up, what is left of it, and whether images have changed."""
         count = len(self.shown())
         state = "running" if running else "done" if _stamp(self._file) else "none"
-        outdated = state == "done" and self._fingerprint != self.project.view.fingerprint()
+        outdated = state == "done" and self._fingerprint != self.project.view.fingerprint
         return {"state": state, "findings": count, "outdated": outdated}
 
     def fix(self, key: str, action: str, ids: list[str] | None) -> str | None:

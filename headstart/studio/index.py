@@ -7,6 +7,7 @@ id is made of its path, size and time of change: it stays until the image is mov
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import time
@@ -85,6 +86,7 @@ class View:
             )
         return found
 
+    @functools.cached_property
     def fingerprint(self) -> str:
         """What the images and their classes are, in a few letters."""
         return digest("\n".join(sorted(self.by_id)))

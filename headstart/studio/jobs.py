@@ -27,6 +27,8 @@ from headstart.studio.record import ACTIVE, Record, read_record
 _STEP = 0.15  # seconds between two looks at what a job has written
 GRACE = 120.0  # seconds that a cancelled job has to keep what it has
 _MOST_KEPT = 30  # jobs whose folders are read at the start
+WORKER = ("-P", "-m", "headstart.studio.worker")  # what Python is told to run
+_LEFT: list[subprocess.Popen[bytes]] = []  # that went on when their studio was closed
 _WORDS = {"train": "A training", "checkup": "A check-up", "export": "An export"}
 
 
@@ -54,6 +56,11 @@ class Jobs:
         """Follow no longer; what runs goes on."""
         self._ended.set()
         self._follower.join()
+        for key, process in self._processes.items():
+            if self._records[key].state == ACTIVE:
+                _LEFT.append(process)
+            else:
+                process.wait()
 
     def start(self, kind: str, request: dict[str, Any]) -> Record:
         """Start a job.
@@ -83,6 +90,11 @@ class Jobs:
         with self._lock:
             found = self._records.values()
             return next((one for one in found if (one.kind, one.state) == (kind, ACTIVE)), None)
+
+    def all_running(self) -> list[Record]:
+        """All that is running."""
+        with self._lock:
+            return [one for one in self._records.values() if one.state == ACTIVE]
 
     def newest(self, kind: str) -> Record | None:
         """The job of a kind that was started last."""
@@ -116,9 +128,7 @@ class Jobs:
 
     def _follow(self) -> None:
         while not self._ended.wait(_STEP):
-            with self._lock:
-                active = [one for one in self._records.values() if one.state == ACTIVE]
-            for record in active:
+            for record in self.all_running():
                 self._reap(record)
                 if record.read():
                     self._tell(record)
@@ -134,7 +144,7 @@ class Jobs:
 
 
 def _start(record: Record) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-m", "headstart.studio.worker", str(record.folder)]
+    command = [sys.executable, *WORKER, str(record.folder)]
     with (record.folder / "log.txt").open("wb") as log:
         return subprocess.Popen(
             command,

@@ -40,7 +40,7 @@ def guarded(app: App, token: str, port: int) -> App:
 
 
 def _is_upload(scope: Scope) -> bool:
-    return bool(scope["path"] == _UPLOAD and scope["method"] == "POST")
+    return scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", _UPLOAD)
 
 
 def serve(
@@ -82,3 +82,8 @@ def serve(
     finally:
         studio.close()
         bound.close()
+    for record in studio.jobs.all_running():
+        print(
+            f"A job goes on ({record.kind}). Start the studio again to see it, or to cancel it.",
+            file=sys.stderr,
+        )

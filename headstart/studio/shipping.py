@@ -19,7 +19,6 @@ from headstart.studio.index import NotThere
 from headstart.studio.models import Models
 from headstart.studio.place import Place
 
-BUNDLE = "bundle"
 _SERVED = "http://127.0.0.1:8000/predict"  # as headstart serve answers
 
 
@@ -37,7 +36,7 @@ def export_file(place: Place, key: str, name: str) -> Path:
     return folder / name
 
 
-def packed(files: Sequence[tuple[Path, str]], target: Path) -> None:
+def pack(files: Sequence[tuple[Path, str]], target: Path) -> None:
     """Write a zip of files, each under a name; models are hardly smaller packed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.partial")
@@ -128,17 +127,3 @@ def usage(folder: Path) -> dict[str, str]:
             "console.log(await answer.json());\n"
         ),
     }
-
-
-def write_export(place: Place, key: str, bundle: Path, to: str, *, int8: bool) -> str:
-    """Export a model and pack it; the name of the file.
-
-    Raises:
-        HeadstartError: There is no such format, or the export does not agree with the model.
-    """
-    folder = exports_of(place, key)
-    name = f"model-{key}-{to}{'-int8' if int8 else ''}"
-    if to == BUNDLE:
-        files = [(one, f"{name}/{one.name}") for one in sorted(bundle.iterdir()) if one.is_file()]
-        packed(files, folder / f"{name}.zip")
-    return f"{name}.zip"

@@ -10,7 +10,7 @@ from typing import Any
 from headstart.dataset import read_dataset
 from headstart.scan import display
 from headstart.studio.answering import Answering
-from headstart.studio.choices import recipe_of
+from headstart.studio.choices import check_export, recipe_of
 from headstart.studio.events import Events
 from headstart.studio.findings import Findings
 from headstart.studio.index import Image, listed
@@ -116,9 +116,11 @@ class Studio:
 
         Raises:
             NotThere: There is no such model.
+            HeadstartError: There is no such format.
             Conflict: One is running.
         """
         self.models.folder(key)
+        check_export(to, int8=int8)
         return self.jobs.start("export", {"model": key, "to": to, "int8": int8}).to_dict()
 
     def checkup(self) -> dict[str, Any]:
@@ -135,7 +137,7 @@ class Studio:
         return self.findings.state(self.jobs.running("checkup") is not None)
 
     def _fingerprint(self) -> str:
-        return self.project.refresh().fingerprint()
+        return self.project.refresh().fingerprint
 
     def _changed(self, version: int) -> None:
         self.events.tell("project", "", {"version": version})

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
 
-from headstart import atomic
 from headstart.explanation import shown_image
 from headstart.images import read_bytes
 from headstart.studio.index import View, digest
@@ -82,7 +82,12 @@ class Thumbnails:
 
     def _write(self, target: Path, content: bytes) -> None:
         target.parent.mkdir(exist_ok=True)
-        atomic.write_file(target, content)
+        aside = target.with_name(f"{target.stem}.{secrets.token_hex(4)}.partial")
+        try:
+            aside.write_bytes(content)  # without waiting for the disk: it can be made again
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
 
     def tidy(self, view: View) -> int:
         """Remove the thumbnails of images that are gone; how many."""

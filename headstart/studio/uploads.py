@@ -92,7 +92,7 @@ def take(
     taken = Taken()
     if class_name:
         class_name = project.class_for(class_name)
-    items = _items(project, uploads, class_name, taken)
+    items = _items(uploads, class_name, taken)
     with ThreadPoolExecutor(_THREADS) as pool:
         looked = list(pool.map(_look, items))
     ready: list[_Ready] = []
@@ -105,15 +105,13 @@ def take(
     return taken
 
 
-def _items(
-    project: Project, uploads: Sequence[Upload], class_name: str, taken: Taken
-) -> list[_Item]:
+def _items(uploads: Sequence[Upload], class_name: str, taken: Taken) -> list[_Item]:
     """The files, those in zips too, each with its class."""
     plain: list[Upload] = []
     items: list[_Item] = []
     for one in uploads:
         if _is_zip(one.path):
-            items += _unpacked(project, one, class_name, taken)
+            items += _unpacked(one, class_name, taken)
         else:
             plain.append(one)
     if class_name:
@@ -158,7 +156,7 @@ def _by_folder(scan: Scan, taken: Taken) -> Iterator[tuple[str, str]]:
     yield from ((one.path, one.label) for one in layout.labelled)
 
 
-def _unpacked(project: Project, upload: Upload, class_name: str, taken: Taken) -> Iterator[_Item]:
+def _unpacked(upload: Upload, class_name: str, taken: Taken) -> Iterator[_Item]:
     name = display(upload.name)
     try:
         folder = archive.unpack(upload.path, upload.path.parent / "unpacked")

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from headstart import atomic
 from headstart.checkup import CheckUp, check
+from headstart.exporting import export
 from headstart.recipe import Recipe
 from headstart.run import Run
 from headstart.scan import display_path
-from headstart.studio.choices import recipe_of, time_limit_of
+from headstart.studio.choices import BUNDLE, recipe_of, time_limit_of
 from headstart.studio.models import Models
 from headstart.studio.place import Place, open_place
-from headstart.studio.shipping import write_export
+from headstart.studio.shipping import exports_of, pack
 from headstart.training import fit
 
 
@@ -78,6 +80,18 @@ def keep_checkup(place: Place, found: CheckUp, fingerprint: str) -> None:
 def export_model(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Export a model, for download."""
     place, key = open_place(request["root"]), str(request["model"])
-    bundle = Models(place).folder(key)
-    name = write_export(place, key, bundle, request["to"], int8=bool(request["int8"]))
-    return {"model": key, "file": name}
+    bundle, to, int8 = Models(place).folder(key), request["to"], bool(request["int8"])
+    name = f"{place.name}-{key}-{to}{'-int8' if int8 else ''}.zip"
+    target = exports_of(place, key) / name
+    if to == BUNDLE:
+        pack([(one, one.name) for one in sorted(bundle.iterdir()) if one.is_file()], target)
+        return {"model": key, "file": name}
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        os.chdir(made)  # where an export goes that is given no place
+        try:
+            found = export(bundle, to, int8=int8, data=place.root)
+            files = [one for one in sorted(Path(made).rglob("*")) if one.is_file()]
+            pack([(one, one.relative_to(made).as_posix()) for one in files], target)
+        finally:
+            os.chdir(folder)
+    return {"model": key, "file": name, "agreement": found.check.agreement}

@@ -66,7 +66,8 @@ class Access:
         origins: Other sites whose pages may send requests, such as `https://example.org`; or `*`.
         token: What a request must bring as `Authorization: Bearer`; None asks for none.
         cookie: Name of a cookie that may bring the token instead.
-        open_paths: Paths, and beginnings of paths that end in `/`, for which no token is needed.
+        open_paths: Paths for which no token is needed; one that ends in `/` stands for all that
+            begin so, but `/` itself for the first page alone.
     """
 
     hosts: tuple[str, ...]
@@ -90,7 +91,9 @@ class Guard:
         self._origins = {_allowed_origin(one) for one in access.origins if one != ANY}
         self._any_origin = ANY in access.origins
         self._token = None if access.token is None else _checked_token(access.token)
-        self._beginnings = tuple(one for one in access.open_paths if one.endswith("/"))
+        self._beginnings = tuple(
+            one for one in access.open_paths if one.endswith("/") and one != "/"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""

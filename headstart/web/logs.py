@@ -118,7 +118,7 @@ async def _answer_defect(send: Send) -> None:
 
 
 class JsonHandler(logging.Handler):
-    """Lets `logging` write such lines too; `install` puts it behind uvicorn's logger."""
+    """Lets what libraries log become such lines too; see `install`."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
@@ -128,8 +128,8 @@ class JsonHandler(logging.Handler):
         log("message", fields, level=record.levelname.lower())
 
 
-def install(name: str = "uvicorn.error") -> None:
-    """Let the warnings of a logger become lines of JSON."""
-    logger = logging.getLogger(name)
-    logger.handlers[:] = [JsonHandler(logging.WARNING)]
-    logger.propagate = False
+def install() -> None:
+    """Let the warnings of all libraries become lines of JSON."""
+    root = logging.getLogger()
+    if not any(isinstance(one, JsonHandler) for one in root.handlers):
+        root.addHandler(JsonHandler(logging.WARNING))

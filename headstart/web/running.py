@@ -115,14 +115,19 @@ class Running:
         *,
         started: Callable[[], None] | None = None,
         stopping: Callable[[], None] | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         """Serve until SIGINT, SIGTERM or `stop`, and end what has begun; a second signal cuts it.
+
+        A signal that the process ignores stays ignored.
 
         Args:
             started: Called when requests are answered.
             stopping: Called when the servers are to stop, before the last answers.
+            loop: The event loop to run in, which is closed at the end; a new one without it.
         """
-        asyncio.run(self._run(started, stopping))
+        with asyncio.Runner(loop_factory=(lambda: loop) if loop is not None else None) as runner:
+            runner.run(self._run(started, stopping))
 
     def stop(self) -> None:
         """Let `run` come to its end; from any thread."""
@@ -178,7 +183,8 @@ def _signals(loop: asyncio.AbstractEventLoop, handle: Callable[[], None]) -> Ite
     def on_signal(*_: Any) -> None:
         loop.call_soon_threadsafe(handle)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    both = (signal.SIGINT, signal.SIGTERM)
+    numbers = [one for one in both if signal.getsignal(one) is not signal.SIG_IGN]
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield
