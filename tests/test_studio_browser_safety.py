@@ -23,7 +23,7 @@ ATTACKS = {
     "beacon": "navigator.sendBeacon(at + '/api/classes', '{\"name\": \"evil\"}')",
     "delete": (
         "fetch(at + '/api/classes/delete', {method: 'POST', mode: 'no-cors', "
-        'credentials: \'include\', body: \'{"name": "roses"}\'})'
+        "credentials: 'include', body: '{\"name\": \"roses\"}'})"
     ),
     "form": (
         "const form = document.createElement('form'), field = document.createElement('input'), "

@@ -27,7 +27,7 @@ from report_pictures import beside
 
 VIEWS = ("collect", "train", "understand", "try", "ship")
 PHONE, TABLET, DESKTOP = WIDTHS
-HEIGHTS = {PHONE: 844, TABLET: 1000, DESKTOP: 900}  # pixels
+HEIGHTS = {PHONE: 844, TABLET: 700, DESKTOP: 900}  # pixels
 PER_CLASS = 120
 _TRAINING = 300_000  # milliseconds at most
 _QUALITY = 82
@@ -84,8 +84,10 @@ def train(running: Any, link: str) -> None:
 def prepare(tab: Any, view: str, new: Path) -> None:
     """Bring a view to where it has something to show."""
     tab.click(f'nav a[href="#{view}"]')
+    width = tab.viewport_size["width"]
     if view == "collect":
         tab.wait_for_selector("button.kind")
+    if view == "collect" and width != DESKTOP:
         tab.locator("button.kind", has_text="Probably wrong labels").click()
     if view == "understand":
         tab.wait_for_selector(".matrix")
@@ -95,7 +97,7 @@ def prepare(tab: Any, view: str, new: Path) -> None:
     if view == "try":
         tab.set_input_files("#try-file", str(new))
         tab.wait_for_selector(".probabilities li")
-        if tab.viewport_size["width"] == TABLET:
+        if width == TABLET:
             tab.click("text=Show the map")
             tab.wait_for_selector("img[src^='data:']")
     if view == "ship":
@@ -105,7 +107,7 @@ def prepare(tab: Any, view: str, new: Path) -> None:
 
 
 def shot(running: Any, link: str, how: tuple[str, int, str], new: Path) -> Image.Image:
-    """What a window shows of a view; the whole page where it is longer than the window."""
+    """What a window shows of a view."""
     view, width, scheme = how
     size = {"width": width, "height": HEIGHTS[width]}
     window = running.new_context(viewport=size, color_scheme=scheme, device_scale_factor=2)
@@ -137,7 +139,9 @@ def main() -> None:
                 smaller.save(given.docs / f"studio_{name}.webp", quality=_QUALITY, method=6)
             if given.all is not None:
                 given.all.mkdir(parents=True, exist_ok=True)
-                every = [(view, width, one) for view in VIEWS for width in WIDTHS for one in SCHEMES]
+                every = [
+                    (view, width, one) for view in VIEWS for width in WIDTHS for one in SCHEMES
+                ]
                 for how in every:
                     target = given.all / f"{how[0]}-{how[1]}-{how[2]}.png"
                     shot(running, link, how, new).save(target)
