@@ -76,26 +76,31 @@ def measure(folder: Path, images: int) -> None:
         left = iter(ids[:TIMES])
         timed("a thumbnail, new", lambda: client.get(f"/api/images/{next(left)}/thumbnail"))
         timed("a thumbnail, kept", lambda: client.get(f"/api/images/{ids[0]}/thumbnail"))
-        moving = iter(ids[TIMES:])
-
-        def move() -> None:
-            values = {"ids": [next(moving)], "class": "class 1"}
-            assert client.post("/api/images/move", json=values).status_code == 200
-
-        timed("move an image (two folders change)", move)
-        data = io.BytesIO()
-        Image.new("RGB", (640, 480), "red").save(data, "JPEG")
-        count = iter(range(TIMES))
-
-        def upload() -> None:
-            content = data.getvalue() + bytes([next(count)])
-            form = [("files", ("new.jpg", content))]
-            answer = client.post("/api/images", params={"class": "class 3"}, files=form)
-            assert len(answer.json()["added"]) == 1
-
-        timed("upload an image", upload)
+        measure_changes(client, ids[TIMES:])
     studio.stop_listening()
     studio.close()
+
+
+def measure_changes(client: TestClient, ids: list[str]) -> None:
+    """Move and upload images, one at a time."""
+    moving = iter(ids)
+
+    def move() -> None:
+        values = {"ids": [next(moving)], "class": "class 1"}
+        assert client.post("/api/images/move", json=values).status_code == 200
+
+    timed("move an image (two folders change)", move)
+    data = io.BytesIO()
+    Image.new("RGB", (640, 480), "red").save(data, "JPEG")
+    count = iter(range(TIMES))
+
+    def upload() -> None:
+        content = data.getvalue() + bytes([next(count)])
+        form = [("files", ("new.jpg", content))]
+        answer = client.post("/api/images", params={"class": "class 3"}, files=form)
+        assert len(answer.json()["added"]) == 1
+
+    timed("upload an image", upload)
 
 
 if __name__ == "__main__":
