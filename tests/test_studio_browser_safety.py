@@ -22,8 +22,8 @@ ATTACKS = {
     "as JSON": POST + ", credentials: 'include', headers: {'Content-Type': 'application/json'}})",
     "beacon": "navigator.sendBeacon(at + '/api/classes', '{\"name\": \"evil\"}')",
     "delete": (
-        "fetch(at + '/api/classes/delete', {method: 'POST', mode: 'no-cors', credentials: 'include', "
-        'body: \'{"name": "roses"}\'})'
+        "fetch(at + '/api/classes/delete', {method: 'POST', mode: 'no-cors', "
+        "credentials: 'include', body: '{\"name\": \"roses\"}'})"
     ),
     "form": (
         "const form = document.createElement('form'), field = document.createElement('input'), "
