@@ -162,7 +162,8 @@ def _press(record: Record) -> None:
     with suppress(OSError):
         since = time.time() - (record.folder / "cancelled").stat().st_mtime
         if since > GRACE:
-            _signal(record, signal.SIGTERM if since < GRACE + 5 else signal.SIGKILL, whole=True)
+            last = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has but one end
+            _signal(record, signal.SIGTERM if since < GRACE + 5 else last, whole=True)
 
 
 def _signal(record: Record, number: signal.Signals, *, whole: bool) -> None:
@@ -170,4 +171,5 @@ def _signal(record: Record, number: signal.Signals, *, whole: bool) -> None:
     with suppress(OSError, ValueError, KeyError):
         text = (record.folder / "process.json").read_text(encoding="utf-8")
         if record.is_alive():
-            (os.killpg if whole else os.kill)(int(json.loads(text)["process"]), number)
+            to = os.killpg if whole and sys.platform != "win32" else os.kill
+            to(int(json.loads(text)["process"]), number)
