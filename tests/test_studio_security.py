@@ -204,6 +204,14 @@ def test_the_link_gives_a_cookie_and_loses_the_token(place: tuple[Studio, App]) 
     assert _get(app, "/api/project", cookie=cookie.partition(";")[0]).status == 200
 
 
+def test_the_link_works_on_this_host_alone(place: tuple[Studio, App]) -> None:
+    for query in (b"", f"token={TOKEN}".encode()):
+        scope = make_scope("/", host=f"evil.example:{PORT}")
+        reply = ask(place[1], {**scope, "query_string": query})
+        assert reply.status == 403
+        assert "set-cookie" not in reply.headers
+
+
 @pytest.mark.parametrize("query", [b"token=wrong", b"token=", b"token=%ff", b"token=a&token=b"])
 def test_a_wrong_link_gives_nothing(place: tuple[Studio, App], query: bytes) -> None:
     reply = _get(place[1], "/", query)
