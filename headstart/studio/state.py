@@ -11,7 +11,7 @@ from headstart.dataset import read_dataset
 from headstart.errors import HeadstartError
 from headstart.scan import display
 from headstart.studio.answering import Answering
-from headstart.studio.choices import check_export, recipe_of
+from headstart.studio.choices import check_export, planned_seconds, recipe_of
 from headstart.studio.claim import try_to_hold
 from headstart.studio.events import Events
 from headstart.studio.findings import Findings
@@ -105,8 +105,13 @@ class Studio:
             Conflict: One is running.
         """
         recipe_of(time, options)
-        read_dataset(self.place.root)
-        request = {"time": time, "options": options, "fingerprint": self._fingerprint()}
+        found = len(read_dataset(self.place.root).paths)
+        request = {
+            "time": time,
+            "options": options,
+            "fingerprint": self._fingerprint(),
+            "planned": planned_seconds(time, found),
+        }
         return self.jobs.start("train", request).to_dict()
 
     def look_over(self) -> dict[str, Any]:
