@@ -110,8 +110,7 @@ def fuzz(options: Options, bodies: Sequence[bytes]) -> Values:
         requests = requests_to(server, images)
         load = asyncio.run(_each_once(server, requests))
         alive = server.process.poll() is None and _answers(server, bodies[0])
-        logged = [json.loads(line) for line in server.log.read_text().splitlines()]
-    defects = [line for line in logged if line["event"] == "defect"]
+        defects = [line for line in server.log.read_text().splitlines() if '"defect"' in line]
     return {
         "from_the_description": made,
         "found": output,

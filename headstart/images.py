@@ -60,6 +60,7 @@ _PILLOW_ERRORS = (
     MemoryError,
     ValueError,
     NotImplementedError,
+    RuntimeError,  # of AVIF
     OverflowError,
     EOFError,
     IndexError,

@@ -12,6 +12,7 @@ import secrets
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from headstart.web.asgi import App, Message, Receive, Scope, Send, header
 
 REQUEST_ID = "request_id"  # where it stands in scope["state"]
+DEFECT = "A defect of the server. Its log says more, by the request id."
 _SANE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _LONGEST = 500  # characters of a path
 Finished = Callable[[Scope, int, float], None]
@@ -111,7 +113,7 @@ def defect(error: BaseException) -> str:
 
 
 async def _answer_defect(send: Send) -> None:
-    body = b'{"error": "A defect of the server. Its log says more, by the request id."}'
+    body = json.dumps({"error": DEFECT}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 500, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -129,7 +131,12 @@ class JsonHandler(logging.Handler):
 
 
 def install() -> None:
-    """Let the warnings of all libraries become lines of JSON."""
+    """Let the warnings of all libraries become lines of JSON; what Pillow says of images does not.
+
+    A damaged image has many warnings, and who sent it gets an answer.
+    """
     root = logging.getLogger()
+    logging.captureWarnings(True)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     if not any(isinstance(one, JsonHandler) for one in root.handlers):
         root.addHandler(JsonHandler(logging.WARNING))
