@@ -7,6 +7,7 @@ machine lacks the token.
 
 from __future__ import annotations
 
+import functools
 import hmac
 import ipaddress
 from collections.abc import Iterable
@@ -38,6 +39,7 @@ def loopback_hosts(port: int) -> tuple[str, ...]:
     return tuple(f"{name}:{port}" for name in LOOPBACK)
 
 
+@functools.lru_cache(256)
 def split_host(text: str) -> tuple[str, int | None]:
     """The name, in lower case and without brackets, and the port of `host:port` or `[::1]:port`.
 

@@ -5,6 +5,7 @@ Whatever is logged is one line: JSON escapes what a client may have put into a p
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import re
@@ -22,6 +23,7 @@ from headstart.web.asgi import App, Message, Receive, Scope, Send, header
 REQUEST_ID = "request_id"  # where it stands in scope["state"]
 DEFECT = "A defect of the server. Its log says more, by the request id."
 _SANE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_PROCESS, _numbers = secrets.token_hex(5), itertools.count()  # asking the system takes longer
 _LONGEST = 500  # characters of a path
 Finished = Callable[[Scope, int, float], None]
 
@@ -90,7 +92,7 @@ def request_id(scope: Scope) -> str:
     given = header(scope, b"x-request-id")
     if given is not None and _SANE.fullmatch(given):
         return given.decode()
-    return secrets.token_hex(8)
+    return f"{_PROCESS}{next(_numbers):06x}"
 
 
 def _about(scope: Scope, status: int, seconds: float, given: str) -> dict[str, Any]:
