@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headstart.estimator import ImageClassifier
     from headstart.evaluation import Evaluation
     from headstart.explanation import Explanation, explain
+    from headstart.exporting import Export, export
     from headstart.fixes import apply_fixes
     from headstart.ranking import Ranked, Ranking, rank
     from headstart.recipe import Recipe, read_recipe, write_recipe
@@ -51,6 +52,7 @@ __all__ = [
     "Description",
     "Evaluation",
     "Explanation",
+    "Export",
     "Fetched",
     "Finding",
     "HeadstartError",
@@ -72,6 +74,7 @@ __all__ = [
     "cut_points",
     "describe",
     "explain",
+    "export",
     "extract",
     "fetch_backbone",
     "fit",
@@ -100,6 +103,7 @@ _MODULES = {
     "Description": "headstart.description",
     "Evaluation": "headstart.evaluation",
     "Explanation": "headstart.explanation",
+    "Export": "headstart.exporting",
     "Fetched": "headstart.backbones.fetch",
     "Finding": "headstart.checkup",
     "ImageClassifier": "headstart.estimator",
@@ -118,6 +122,7 @@ _MODULES = {
     "cut_points": "headstart.cut",
     "describe": "headstart.description",
     "explain": "headstart.explanation",
+    "export": "headstart.exporting",
     "extract": "headstart.blocks",
     "fetch_backbone": "headstart.backbones.fetch",
     "fit": "headstart.training",

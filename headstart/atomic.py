@@ -90,6 +90,29 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+@contextmanager
+def new_files(parent: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; when the block ends well its files are moved into `parent`.
+
+    Each takes the place of one of its name in one step, in the order of the names' lengths, the
+    longest first.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    aside = _aside(parent / "files")
+    aside.mkdir()
+    try:
+        yield aside
+        for path in sorted(aside.iterdir(), key=lambda one: -len(one.name)):
+            _sync(path)
+            path.replace(parent / path.name)
+        _sync(parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def _put(aside: Path, target: Path) -> None:
     if not target.is_dir():
         aside.rename(target)

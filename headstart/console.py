@@ -108,6 +108,7 @@ class _Lines:
         """Print what is worth a line."""
         if event.message:
             print(f"{event.stage}: {printable(event.message)}", file=sys.stderr, flush=True)
+        if event.message or event.figures is not None:
             return
         now = time.monotonic()
         due = self._next.setdefault(event.stage, now + _LINE_SECONDS)
@@ -158,6 +159,7 @@ class _Bars:
             self._progress.console.print(
                 f"{event.stage}: {printable(event.message)}", markup=False, highlight=False
             )
+        if event.message or event.figures is not None:
             return
         if event.stage not in self._tasks:
             self._tasks[event.stage] = self._progress.add_task(

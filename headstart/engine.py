@@ -182,6 +182,22 @@ def read_network(path: Path) -> Any:
         raise _unloadable(str(path), error) from error
 
 
+def compile_network(model: Any, options: dict[str, Any]) -> Any:
+    """Make a network ready to run on the processor.
+
+    Args:
+        model: As `read_network` gives it.
+        options: OpenVINO's.
+
+    Raises:
+        HeadstartError: OpenVINO cannot run it.
+    """
+    try:
+        return _core().compile_model(model, "CPU", options)
+    except RuntimeError as error:
+        raise _unloadable(model.get_friendly_name(), error) from error
+
+
 def _unloadable(name: str, error: RuntimeError) -> HeadstartError:
     return HeadstartError(
         f"OpenVINO cannot load '{name}': {str(error).strip().splitlines()[-1]} Expected the "
@@ -212,10 +228,7 @@ class OpenVINOEngine:
             "ENABLE_CPU_PINNING": False,  # decoding shares the processors
         }
         network = read_network(model) if isinstance(model, Path) else model
-        try:
-            self._compiled = _core().compile_model(network, "CPU", options)
-        except RuntimeError as error:
-            raise _unloadable(str(model), error) from error
+        self._compiled = compile_network(network, options)
         # Two for each thread: while one is computed the next is already filled.
         self._most = 2 * threads
         # Requests that no stream holds; a deque, because its ends may be used by any thread.

@@ -23,7 +23,7 @@ def load_keras() -> Any:
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _without_stderr():
+    with without_stderr():
         import keras
 
         if keras.backend.backend() == "tensorflow":
@@ -35,7 +35,7 @@ def load_keras() -> Any:
 
 
 @contextmanager
-def _without_stderr() -> Iterator[None]:
+def without_stderr() -> Iterator[None]:
     """Lead the process's stderr, native code's too, nowhere."""
     try:
         kept = os.dup(2)

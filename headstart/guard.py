@@ -27,6 +27,8 @@ _MOST_LOADING = 2_000_000  # reads while the pixels are decoded
 _MOST_SCANNED = 1_500_000_000  # pixels of a JPEG times its scans
 _MOST_RUNS = 4_000_000  # pixels of a BMP in runs, which are unpacked in Python
 _STRIP_ROWS, _TILE_WIDTH, _TILE_HEIGHT, _COMPRESSION, _ORIENTATION = 278, 322, 323, 259, 274
+# Measured: frames are put together on a canvas, and handed over in copies.
+_BYTES_A_PIXEL = {"WEBP": 16, "AVIF": 12, "HEIF": 9}
 _WHOLE_FILE = ("webp", "heic")  # whose decoders take all of it at once
 _ONE_BYTE = ("1", "L", "P")
 _turn = threading.RLock()
@@ -125,9 +127,7 @@ def _decoded_bytes(image: Image.Image, kind: str) -> int:
     stored = 1 if image.mode in _ONE_BYTE else 2 if image.mode.startswith("I;16") else 4
     if kind == "tiff":
         return pixels * stored + _tiff_bytes(image, pixels * stored)
-    if kind in _WHOLE_FILE:  # frames are put together on a canvas, and handed over in copies
-        return pixels * 16
-    return pixels * stored
+    return pixels * _BYTES_A_PIXEL.get(image.format or "", stored)
 
 
 def _coefficients(image: Any, data: bytes, whole: tuple[int, int]) -> int:

@@ -158,6 +158,37 @@ def test_one_form_of_output(
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("a.jpg --csv x.csv --parquet x.parquet", "Both --csv and --parquet were given."),
+        ("a.jpg --csv a.jpg", "'a.jpg' cannot be the table."),
+        ("a.jpg --copy", "Expected --sort-into FOLDER with them."),
+        ("a.jpg --sure 0.5", "Expected --sort-into FOLDER with them."),
+        ("a.jpg --watch .", "--watch FOLDER and images were given."),
+        ("--watch . --parquet x.parquet", "--watch FOLDER and --parquet were given."),
+        ("a.jpg --probabilities", "Expected --csv or --parquet with it."),
+        ("", "There is nothing to classify."),
+        ("a.jpg --sort-into .", "'daisy' would lie"),
+    ],
+)
+def test_predict_refuses(
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    three_classes: list[str],
+    options: str,
+    message: str,
+) -> None:
+    (Path("daisy") / "in").mkdir(parents=True)
+    monkeypatch.setattr("headstart.batch.file_digest", lambda path: "")
+    if "--sort-into" in options:
+        options = options.replace("a.jpg", "daisy/in --sure 0.5")
+        (Path("daisy") / "in" / "a.gif").write_bytes(b"GIF89a")
+    assert run_command(monkeypatch, *three_classes, *options.split()) == 2
+    assert message in capsys.readouterr().err
+    assert not list(Path().glob(".*"))
+
+
+@pytest.mark.parametrize(
     ("data", "out", "place"),
     [
         ("photos", None, "photos.headstart"),

@@ -1,0 +1,98 @@
+"""Write the classifier as OpenVINO IR: the networks of the bundle joined, with the head behind.
+
+Neither Keras nor TensorFlow, nor the weights file of the backbone, is needed for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from headstart.classifier import Classifier
+from headstart.conversion import FILES
+from headstart.engine import load_openvino, read_network
+from headstart.errors import HeadstartError
+from headstart.exporting.result import INPUT, OUTPUT
+from headstart.exporting.tensorflow_writing import cannot_convert
+
+
+def write_openvino(classifier: Classifier, target: Path, about: Mapping[str, Any]) -> None:
+    """Write an .xml file, with the weights beside it as .bin, in float32.
+
+    Raises:
+        HeadstartError: The networks cannot take several images at once.
+    """
+    openvino = load_openvino()
+    try:
+        model = _join(classifier)
+    except RuntimeError as error:
+        raise cannot_convert("OpenVINO", error) from error
+    _save(openvino, model, target, about)
+
+
+def write_from_onnx(source: Path, target: Path, about: Mapping[str, Any]) -> None:
+    """Write an ONNX file, as one with 8 bits, as OpenVINO IR.
+
+    Raises:
+        HeadstartError: OpenVINO cannot read it.
+    """
+    _save(load_openvino(), read_network(source), target, about)
+
+
+def _save(openvino: Any, model: Any, target: Path, about: Mapping[str, Any]) -> None:
+    model.inputs[0].get_tensor().set_names({INPUT})
+    model.outputs[0].get_tensor().set_names({OUTPUT})
+    model.set_friendly_name("classifier")
+    for name, value in (("labels", about["labels"]), ("about", about)):
+        model.set_rt_info(json.dumps(value), ["headstart", name])
+    try:
+        openvino.save_model(model, str(target), compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(f"OpenVINO cannot write '{target}': {error}") from error
+
+
+def _join(classifier: Classifier) -> Any:
+    prefix = classifier.prefix
+    trained = prefix.trained()
+    if trained is not None and trained.whole:
+        model = _batched(read_network(trained.converted()))
+    else:
+        model = _batched(read_network(prefix.converted() / FILES[0]))
+    features = _last(model)
+    if trained is not None and not trained.whole:
+        behind = _batched(read_network(trained.converted()))
+        for place in behind.inputs[0].get_target_inputs():
+            place.replace_source_output(_last(model))
+        features = _last(behind)
+    head = _head(features, classifier)
+    return load_openvino().Model([head], model.get_parameters(), "classifier")
+
+
+def _last(model: Any) -> Any:
+    """What a network gives, to go on from there."""
+    return model.outputs[0].get_node().input_value(0)
+
+
+def _batched(model: Any) -> Any:
+    """The network for any number of images: it was converted for one."""
+    model.reshape([-1, *list(model.inputs[0].get_partial_shape())[1:]])
+    shape = model.outputs[0].get_partial_shape()
+    if not shape[0].is_dynamic:
+        raise HeadstartError(
+            f"The network '{model.get_friendly_name()}' was converted for one image at a time and "
+            "cannot take several. Expected one without a fixed number of images inside. Export to "
+            "another format."
+        )
+    return model
+
+
+def _head(x: Any, classifier: Classifier) -> Any:
+    by = load_openvino().opset13
+    last = len(classifier.head.layers) - 1
+    for number, (weights, bias) in enumerate(classifier.head.layers):
+        x = by.add(by.matmul(x, by.constant(weights), False, False), by.constant(bias))
+        x = by.relu(x) if number < last else by.softmax(x, 1)
+    x.set_friendly_name(OUTPUT)
+    return x
