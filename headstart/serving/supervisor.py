@@ -27,6 +27,7 @@ from headstart.serving.metrics import FOLDER
 from headstart.serving.place import Place
 from headstart.serving.settings import Settings
 from headstart.web.logs import log
+from headstart.web.running import BACKLOG
 
 _QUICK = 5.0  # seconds; a process that dies sooner is replaced ever more slowly
 _MOST_WAIT = 10.0
@@ -63,7 +64,7 @@ class Supervisor:
         Raises:
             HeadstartError: A process cannot begin, for the reason that it says.
         """
-        self._bound.listen(1024)
+        self._bound.listen(BACKLOG)
         with _signals(self._stop.set), _metrics_folder() as folder:
             try:
                 for number in range(self._settings.workers):

@@ -103,13 +103,14 @@ class Guard:
             await self._app(scope, receive, send)
         elif not self._host_fits(scope):
             text = "The Host header names no host of this server."
-            await refuse(scope, send, 403, text, _CLOSE)
+            await refuse(scope, send, 403, text, receive=receive)
         elif not self._origin_fits(scope):
             text = "A page of another site may not send this request."
-            await refuse(scope, send, 403, text, _CLOSE)
+            await refuse(scope, send, 403, text, receive=receive)
         elif not self._token_fits(scope):
             text = "A token is needed: Authorization: Bearer TOKEN."
-            await refuse(scope, send, 401, text, [*_CLOSE, (b"www-authenticate", b"Bearer")])
+            asked = [(b"www-authenticate", b"Bearer")]
+            await refuse(scope, send, 401, text, asked, receive)
         else:
             await self._app(scope, receive, send)
 
@@ -158,9 +159,6 @@ class Guard:
                     continue
                 if found is not None:
                     yield found.value.encode("latin-1", "replace")
-
-
-_CLOSE = ((b"connection", b"close"),)  # a body that nobody wants may be on its way
 
 
 def _bearer(value: bytes | None) -> Iterable[bytes]:

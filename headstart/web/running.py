@@ -26,7 +26,7 @@ from headstart.web.patience import Patience
 if TYPE_CHECKING:
     import uvicorn
 
-_BACKLOG = 1024
+BACKLOG = 1024  # connections that wait to be accepted
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,8 @@ class Running:
     ) -> None:
         while not all(server.started for server in self._servers):
             await asyncio.sleep(0.01)
+        for site in self._sites:
+            site.socket.listen(BACKLOG)
         if started is not None:
             started()
         while not any(server.should_exit for server in self._servers):
