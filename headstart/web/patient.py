@@ -30,9 +30,6 @@ def make_server(app: App, patience: Patience) -> uvicorn.Server:
             proxy_headers=False,
             server_header=False,
             limit_concurrency=patience.connections,
-            # So many connections are accepted at a time: processes that share a socket share them
-            # evenly. How many may wait is set by `Running` afterwards.
-            backlog=1,
             timeout_keep_alive=patience.idle,
             timeout_graceful_shutdown=patience.stopping,
         )

@@ -64,6 +64,25 @@ def bind(host: str, port: int) -> socket.socket:
     return made
 
 
+def share(bound: socket.socket, count: int) -> list[socket.socket]:
+    """Bind `count` sockets to the port of one, which is closed: Linux deals connections out evenly.
+
+    Elsewhere all share the one, and whoever is free takes a connection.
+    """
+    if sys.platform != "linux":
+        return [bound] * count
+    family, address = bound.family, bound.getsockname()
+    bound.close()
+    made = []
+    for _ in range(count):
+        one = socket.socket(family, socket.SOCK_STREAM)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(address)
+        made.append(one)
+    return made
+
+
 def _why(code: int | None, text: str) -> tuple[str, str]:
     if code == errno.EADDRINUSE:
         return "the port is taken", "--port"
@@ -165,8 +184,6 @@ class Running:
     ) -> None:
         while not all(server.started for server in self._servers):
             await asyncio.sleep(0.01)
-        for site in self._sites:
-            site.socket.listen(BACKLOG)
         if started is not None:
             started()
         while not any(server.should_exit for server in self._servers):
