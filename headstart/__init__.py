@@ -17,6 +17,7 @@ from headstart.errors import DatasetError, HeadstartError, MissingExtra
 if TYPE_CHECKING:
     from headstart.backbones import list_backbones, load_backbone
     from headstart.backbones.fetch import Fetched, fetch_backbone
+    from headstart.batch import predict_to_table, sort_into, watch
     from headstart.blocks import extract, freeze, unfreeze
     from headstart.bundle import load
     from headstart.checkup import CheckUp, Finding, check
@@ -81,12 +82,15 @@ __all__ = [
     "list_backbones",
     "load",
     "load_backbone",
+    "predict_to_table",
     "rank",
     "read_dataset",
     "read_recipe",
     "report",
+    "sort_into",
     "track",
     "unfreeze",
+    "watch",
     "write_recipe",
 ]
 
@@ -126,12 +130,15 @@ _MODULES = {
     "list_backbones": "headstart.backbones",
     "load": "headstart.bundle",
     "load_backbone": "headstart.backbones",
+    "predict_to_table": "headstart.batch",
     "rank": "headstart.ranking",
     "read_dataset": "headstart.dataset",
     "read_recipe": "headstart.recipe",
     "report": "headstart.reporting",
+    "sort_into": "headstart.batch",
     "track": "headstart.trackers",
     "unfreeze": "headstart.blocks",
+    "watch": "headstart.batch",
     "write_recipe": "headstart.recipe",
 }
 

@@ -143,12 +143,13 @@ def _why_hostile(entry: zipfile.ZipInfo) -> str | None:
         (name.startswith("/") or name[1:2] == ":", "has an absolute name"),
         (not all(parts) or not {".", ".."}.isdisjoint(parts), "has a name that leads elsewhere"),
         (len(parts) > MAX_DEPTH, f"lies more than {MAX_DEPTH} folders deep"),
-        (os.name == "nt" and _is_bad_on_windows(parts), "has a name that Windows cannot hold"),
+        (os.name == "nt" and is_bad_on_windows(parts), "has a name that Windows cannot hold"),
     )
     return next((why for found, why in findings if found), None)
 
 
-def _is_bad_on_windows(parts: list[str]) -> bool:
+def is_bad_on_windows(parts: list[str]) -> bool:
+    """Whether Windows cannot hold a file below these folders, the last of which is its name."""
     return any(
         part.endswith((".", " "))
         or not _NOT_ON_WINDOWS.isdisjoint(part)

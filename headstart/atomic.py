@@ -56,6 +56,17 @@ def write_file(target: Path, content: bytes | str) -> None:
         aside.unlink(missing_ok=True)
 
 
+def put_file(aside: Path, target: Path) -> None:
+    """Let a file that was written beside `target`, and is closed, take its place in one step.
+
+    Raises:
+        OSError: The folder cannot be written; both are then untouched.
+    """
+    _sync(aside)
+    aside.replace(target)
+    _sync(target.parent)
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder to fill; when the block ends well it takes the place of `target`.

@@ -108,8 +108,8 @@ def _unwritable(place: Path, reason: str) -> HeadstartError:
     )
 
 
-def save_bundle(folder: Path, classifier: Classifier, contents: Contents) -> None:
-    """Write a bundle in one step; a bundle that stood there is replaced.
+def save_bundle(folder: Path, classifier: Classifier, contents: Contents) -> str:
+    """Write a bundle in one step, and give its checksum; a bundle that stood there is replaced.
 
     Raises:
         HeadstartError: The place cannot be written; what stood there is untouched.
@@ -117,7 +117,7 @@ def save_bundle(folder: Path, classifier: Classifier, contents: Contents) -> Non
     check_target(folder)
     try:
         with atomic.new_folder(folder) as aside:
-            _fill(aside, classifier, contents)
+            return _fill(aside, classifier, contents)
     except OSError as error:
         raise HeadstartError(
             f"The bundle '{folder}' cannot be written: {error.strerror or error}. Expected a "
@@ -126,7 +126,7 @@ def save_bundle(folder: Path, classifier: Classifier, contents: Contents) -> Non
         ) from error
 
 
-def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
+def _fill(folder: Path, classifier: Classifier, contents: Contents) -> str:
     identity = write_network(classifier.prefix, folder)
     _write_parts(folder, classifier, contents)
     about = {
@@ -148,7 +148,9 @@ def _fill(folder: Path, classifier: Classifier, contents: Contents) -> None:
     if contents.report is not None:
         contents.report(folder, about)
     about["files"] = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
-    _write_json(folder / "bundle.json", {**about, "checksum": _checksum(about)})
+    checksum = _checksum(about)
+    _write_json(folder / "bundle.json", {**about, "checksum": checksum})
+    return checksum
 
 
 def _write_parts(folder: Path, classifier: Classifier, contents: Contents) -> None:

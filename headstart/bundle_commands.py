@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from headstart import console
-from headstart.errors import HeadstartError
 from headstart.network_options import JsonOption as Json
 
 Bundle = Annotated[
@@ -22,37 +21,6 @@ Level = Annotated[
     float | None,
     typer.Option(help="How often the candidates hold the true class.", show_default="0.9"),
 ]
-
-
-def predict(
-    bundle: Bundle,
-    images: Annotated[list[Path], typer.Argument(help="Files or folders.", show_default=False)],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show for each image.")] = 1,
-    json: Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
-    level: Level = None,
-) -> None:
-    """Classify images."""
-    from headstart.bundle import load
-    from headstart.prediction import find_files, write_csv, write_json, write_text
-
-    if json and csv:
-        raise HeadstartError(
-            "Both --json and --csv were given. Expected one of them. Leave one out."
-        )
-    classifier = load(bundle)
-    if level is not None:
-        classifier.choose_level(level)
-    files = find_files(images)
-    write = write_json if json else write_csv if csv else write_text
-    with console.progress_shown():
-        shown = min(top, len(classifier.class_names))
-        answered = write(classifier.predict_files(files), shown, len(files))
-    if not answered:
-        raise HeadstartError(
-            f"No file could be read, of {len(files)}. Expected images that open. The reasons "
-            "stand beside their names."
-        )
 
 
 def evaluate(bundle: Bundle, data: Data, json: Json = False, level: Level = None) -> None:
@@ -102,4 +70,4 @@ def describe(
 
 
 # In the order of `headstart --help`.
-COMMANDS: tuple[Callable[..., None], ...] = (predict, evaluate, compare, describe)
+COMMANDS: tuple[Callable[..., None], ...] = (evaluate, compare, describe)

@@ -174,7 +174,7 @@ class Classifier:
         self, block: Sequence[tuple[ImageInput, Vectors | BadImage]]
     ) -> Iterator[Prediction | Unreadable]:
         vectors = [result for _, result in block if not isinstance(result, BadImage)]
-        rows = iter(self._predictions(np.stack(vectors)) if vectors else ())
+        rows = iter(self.answers(np.stack(vectors)) if vectors else ())
         for image, result in block:
             source = os.fspath(image) if isinstance(image, str | os.PathLike) else ""
             if isinstance(result, BadImage):
@@ -191,8 +191,8 @@ class Classifier:
         mean: Vectors = each.reshape(count, views, -1).mean(axis=1)
         return mean
 
-    def _predictions(self, vectors: Vectors) -> Iterator[Prediction]:
-        """The answer for each of n images, of features (n, views, width)."""
+    def answers(self, vectors: Vectors) -> Iterator[Prediction]:
+        """The answer for each of n images, of features (n, views, width) as they are kept."""
         probabilities, names = self._probabilities(vectors), self.class_names
         sets = None if self.decision is None else self.decision.sets(probabilities)
         strange = self.strange(vectors[:, 0])
@@ -221,17 +221,18 @@ class Classifier:
         given: deque[tuple[ImageInput, BadImage | None]] = deque()  # not answered yet
         with (
             closing(map_in_order(decode_views, images)) as decoded,
-            closing(self._opened().stream(_good(decoded, given))) as vectors,
+            closing(self.engine().stream(_good(decoded, given))) as vectors,
         ):
             for several in _in_groups(vectors, views):
                 yield from _take_bad(given)
                 yield given.popleft()[0], several
             yield from _take_bad(given)
 
-    def _opened(self) -> Engine:
+    def engine(self, threads: int = 0) -> Engine:
+        """What runs the network; the first call starts it, with so many threads (0: all)."""
         with self._opening:
             if self._engine is None:
-                self._engine = self.prefix.open()
+                self._engine = self.prefix.open(threads)
             return self._engine
 
     def _decode(

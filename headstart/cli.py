@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +21,10 @@ from headstart import (
     console,
     explain_command,
     export_command,
+    predict_command,
     report_command,
+    serve_command,
+    studio_command,
 )
 from headstart.bundle_commands import Data
 from headstart.check_options import CheckOptions
@@ -197,11 +201,14 @@ def rank(data: Data, options: RankOptions) -> None:
         print(ranking_text(found))
 
 
+app.command()(predict_command.predict)
 for _command in bundle_commands.COMMANDS:
     app.command()(_command)
 app.command()(explain_command.explain)
 app.command()(export_command.export)
 app.command()(report_command.report)
+app.command()(serve_command.serve)
+app.command()(studio_command.studio)
 app.add_typer(backbones_command.app, name="backbones")
 
 
@@ -239,6 +246,7 @@ def main() -> None:
         stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # a bad image gets a line of ours
     with console.errors_told():
         _dispatch(sys.argv[1:] or ["--help"])
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headstart.dataset import Problem
+from headstart.dataset import Dataset, Problem
 from headstart.errors import DatasetError
 from headstart.metrics import Z95, wilson_interval
 from headstart.retest import Answered, answer_images, labelled_images
@@ -146,7 +146,7 @@ def _named(files: tuple[str, ...]) -> str:
 
 
 def compare(
-    a: str | os.PathLike[str], b: str | os.PathLike[str], data: str | os.PathLike[str]
+    a: str | os.PathLike[str], b: str | os.PathLike[str], data: str | os.PathLike[str] | Dataset
 ) -> Comparison:
     """Test two bundles on the same labelled images.
 

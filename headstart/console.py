@@ -33,7 +33,7 @@ def errors_told() -> Iterator[None]:
     except HeadstartError as error:
         _stop(str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        _end("Stopped. What `headstart fit` has computed is kept for the next time.", INTERRUPTED)
+        _end("Stopped. What has been computed is kept: the same command goes on.", INTERRUPTED)
     except BrokenPipeError:  # as `head` does
         _end("", NO_READER)
     except MemoryError:
@@ -108,6 +108,7 @@ class _Lines:
         """Print what is worth a line."""
         if event.message:
             print(f"{event.stage}: {printable(event.message)}", file=sys.stderr, flush=True)
+        if event.message or event.figures is not None:
             return
         now = time.monotonic()
         due = self._next.setdefault(event.stage, now + _LINE_SECONDS)
@@ -158,6 +159,7 @@ class _Bars:
             self._progress.console.print(
                 f"{event.stage}: {printable(event.message)}", markup=False, highlight=False
             )
+        if event.message or event.figures is not None:
             return
         if event.stage not in self._tasks:
             self._tasks[event.stage] = self._progress.add_task(

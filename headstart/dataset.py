@@ -203,7 +203,7 @@ def _checked_table(dataset: Dataset, file_name: str) -> Dataset:
 def _assemble(
     name: str, root: Path, labelled: Sequence[Labelled], problems: Iterable[Problem]
 ) -> Dataset:
-    names = _displayed({one.label for one in labelled})
+    names = displayed_names({one.label for one in labelled})
     class_names = tuple(sorted(names.values()))
     place = {shown: index for index, shown in enumerate(class_names)}
     codes = {raw: place[shown] for raw, shown in names.items()}
@@ -228,7 +228,7 @@ def _assemble(
     return replace(dataset, notes=(*notes, *_listed(single, "with one image, which only trains")))
 
 
-def _displayed(raw: Iterable[str]) -> dict[str, str]:
+def displayed_names(raw: Iterable[str]) -> dict[str, str]:
     """Raw name of a class -> its name for display; the escapes must not make two names one."""
     names: dict[str, str] = {}
     used: set[str] = set()

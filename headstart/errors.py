@@ -16,3 +16,7 @@ class DatasetError(HeadstartError):
 
 class MissingExtra(HeadstartError, ImportError):
     """An optional package is needed; the text names the extra that installs it."""
+
+
+class BadImage(HeadstartError):
+    """An image that cannot be decoded; the text is the reason."""

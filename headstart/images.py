@@ -8,7 +8,6 @@ times faster and gives the same image.
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 from collections.abc import Iterator
@@ -20,19 +19,33 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from headstart import formats
-from headstart.errors import HeadstartError
+from headstart import colours, formats, guard
+from headstart.errors import BadImage, HeadstartError
 from headstart.framing import frame
+
+__all__ = [
+    "FILTER",
+    "PAD_COLOUR",
+    "RESIZE_MODES",
+    "BadImage",
+    "Decoded",
+    "Pixels",
+    "check_resize",
+    "decode",
+    "from_array",
+    "opened",
+    "read_bytes",
+    "upright",
+]
 
 Pixels = npt.NDArray[np.uint8]
 RESIZE_MODES = ("squash", "crop", "pad")
-MAX_PIXELS = 89_000_000  # checked on the header; just under the size at which Pillow itself warns
-MAX_BYTES = 1 << 30
+_SIDE = 2048  # pixels that the shorter side of an upright image keeps
 PAD_COLOUR = (127, 127, 127)
 FILTER = Image.Resampling.HAMMING
 
 _PILLOW_FORMATS = {
-    "jpeg": ("JPEG", "MPO"),
+    "jpeg": ("JPEG",),  # and MPO
     "png": ("PNG",),
     "webp": ("WEBP",),
     "bmp": ("BMP", "DIB"),
@@ -67,10 +80,6 @@ _TRANSPOSE = {
 }
 
 
-class BadImage(HeadstartError):
-    """An image that cannot be decoded; the text is the reason."""
-
-
 @dataclass(frozen=True)
 class Decoded:
     """One decoded image.
@@ -87,14 +96,13 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Read an image file.
 
     Raises:
-        BadImage: It cannot be read, or is larger than `MAX_BYTES`.
+        BadImage: It cannot be read, or is larger than `guard.MAX_BYTES`.
     """
     try:
         size = os.stat(path).st_size
-        if size > MAX_BYTES:
-            raise BadImage(
-                f"too large: {size / 1e6:.0f} MB in one file, at most {MAX_BYTES / 1e6:.0f} MB"
-            )
+        if size > guard.MAX_BYTES:
+            most = f"at most {guard.MAX_BYTES / 1e6:.0f} MB"
+            raise BadImage(f"too large: {size / 1e6:.0f} MB in one file, {most}")
         return Path(path).read_bytes()
     except OSError as error:
         raise BadImage(f"cannot be read: {error.strerror or error}") from error
@@ -110,7 +118,7 @@ def decode(data: bytes, image_size: tuple[int, int], resize: str = "squash") -> 
             right aspect ratio, `pad` keeps the whole image and fills up with grey.
 
     Raises:
-        BadImage: Not an image, broken, or larger than `MAX_PIXELS`.
+        BadImage: Not an image, broken, or larger than `guard` allows.
         HeadstartError: An unknown `resize`.
     """
     with opened(data, image_size, resize) as image:
@@ -121,10 +129,18 @@ def decode(data: bytes, image_size: tuple[int, int], resize: str = "squash") -> 
 def opened(data: bytes, image_size: tuple[int, int], resize: str) -> Iterator[Image.Image]:
     """Open an image for `upright`, a JPEG at the scale that `image_size` needs; or BadImage."""
     check_resize(resize)
-    with _told(), _open(data) as image:
-        if image.format in ("JPEG", "MPO"):
+    kind = formats.sniff(data[: formats.HEAD_BYTES])
+    if kind is None:
+        raise BadImage("not an image" if data else "empty file")
+    file = guard.CountedFile(data, kind)
+    with _told(), _open(file, kind) as image:
+        guard.check_size(image, kind, data)
+        whole = image.size
+        if kind == "jpeg":
             image.draft(None, _wanted(image.size, _before_turning(image, image_size), resize))
-        yield image
+        with guard.turn(guard.check_memory(image, kind, data, whole)):
+            file.loads()
+            yield image
 
 
 def check_resize(resize: str) -> None:
@@ -185,31 +201,22 @@ def _first_line(error: Exception) -> str:
     return text[0][:200] if text else type(error).__name__
 
 
-def _open(data: bytes) -> Image.Image:
-    name = formats.sniff(data[:32])
-    if name is None:
-        raise BadImage("not an image" if data else "empty file")
-    if name == "heic":
+def _open(file: guard.CountedFile, kind: str) -> Image.Image:
+    if kind == "heic":
         formats.register_heic()
     try:
-        image = Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS[name])
+        return Image.open(file, formats=_PILLOW_FORMATS[kind])
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(f"too large: {_first_line(error)}") from error
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise BadImage(
-            f"too large: {width} x {height} is {width * height / 1e6:.0f} megapixels, "
-            f"at most {MAX_PIXELS / 1e6:.0f}"
-        )
-    if width < 1 or height < 1:
-        raise BadImage("broken: no pixels")
-    return image
 
 
 def _finish(image: Image.Image, image_size: tuple[int, int], resize: str) -> Decoded:
     image.load()  # which turns a TIFF already, and takes its orientation away
     orientation, target = _orientation(image), _before_turning(image, image_size)
-    image = _to_rgb(image)
+    if image.mode != "RGB" and image.width * image.height > colours.LARGE:
+        twice = (2 * target[0], 2 * target[1])
+        image = colours.shrunk(image, _wanted(image.size, twice, resize))
+    image = colours.to_rgb(image)
     small = _resize(image, target, resize)
     whole = small if resize == "squash" else image
     grey = whole.resize((formats.THUMBNAIL,) * 2, Image.Resampling.BOX).convert("L")
@@ -219,10 +226,12 @@ def _finish(image: Image.Image, image_size: tuple[int, int], resize: str) -> Dec
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """All of an opened image in RGB, turned as its EXIF orientation says."""
+    """An opened image in RGB, turned as its EXIF orientation says; a very large one shrunk."""
     image.load()
     orientation = _orientation(image)
-    image = _to_rgb(image)
+    if image.width * image.height > colours.LARGE:
+        image = colours.shrunk(image, _wanted(image.size, (_SIDE, _SIDE), "crop"))
+    image = colours.to_rgb(image)
     return image.transpose(_TRANSPOSE[orientation]) if orientation > 1 else image
 
 
@@ -247,36 +256,6 @@ def _wanted(size: tuple[int, int], target: tuple[int, int], resize: str) -> tupl
     ratios = (target[0] / size[0], target[1] / size[1])
     scale = max(ratios) if resize == "crop" else min(ratios)
     return (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _to_8_bits(values: npt.NDArray[np.generic]) -> Pixels:
-    """Grey values of more than 8 bits, scaled by the smallest usual bit depth that holds them.
-
-    Cameras and microscopes store 10, 12 or 14 bits in 16-bit files without saying so; Pillow's own
-    conversion clips all of them to white.
-    """
-    numbers = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    highest = float(numbers.max(initial=0.0))
-    if values.dtype.kind == "f" and highest <= 1.0:
-        limit = 1.0
-    else:
-        limit = next(
-            (2.0**bits - 1 for bits in (8, 10, 12, 14, 16) if highest < 2.0**bits), highest
-        )
-    scaled: Pixels = np.clip(numbers * (255.0 / limit) + 0.5, 0, 255).astype(np.uint8)
-    return scaled
 
 
 def _resize(image: Image.Image, target: tuple[int, int], resize: str) -> Image.Image:

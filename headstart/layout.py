@@ -50,7 +50,7 @@ def read_layout(scan: Scan, wrapper: str = "") -> Layout:
             `find_wrapper`.
     """
     folders = [_below(folder, wrapper) for folder in scan.folders if _is_below(folder, wrapper)]
-    parts = _part_folders(folders)
+    parts = part_folders(folders)
     labelled: list[Labelled] = []
     problems: list[Problem] = []
     for path in scan.images:
@@ -61,7 +61,9 @@ def read_layout(scan: Scan, wrapper: str = "") -> Layout:
         else:
             problems.append(Problem(display_path(path), placed))
     depth = 2 if parts else 1
-    classes = {_key(names[-1]) for names in folders if len(names) == depth and _in(names, parts)}
+    classes = {
+        class_key(names[-1]) for names in folders if len(names) == depth and _in(names, parts)
+    }
     return Layout(tuple(labelled), tuple(problems), frozenset(classes))
 
 
@@ -100,12 +102,12 @@ def _below(path: str, folder: str) -> list[str]:
     return path[len(folder) + 1 if folder else 0 :].split(os.sep)
 
 
-def _key(name: str) -> str:
+def class_key(name: str) -> str:
     """One form of accents: macOS decomposes them, and a class may come both ways."""
     return unicodedata.normalize("NFC", name)
 
 
-def _part_folders(folders: list[list[str]]) -> dict[str, int]:
+def part_folders(folders: list[list[str]]) -> dict[str, int]:
     """The top folders that are parts of a ready-made split, with codes; none if it is not one."""
     top = [names[0] for names in folders if len(names) == 1]
     holding = {names[0] for names in folders if len(names) == 2}
@@ -122,10 +124,10 @@ def _in(names: list[str], parts: dict[str, int]) -> bool:
 
 def _place(path: str, names: list[str], parts: dict[str, int]) -> Labelled | str:
     if not parts:
-        return Labelled(path, _key(names[0]), -1) if len(names) > 1 else LOOSE
+        return Labelled(path, class_key(names[0]), -1) if len(names) > 1 else LOOSE
     if names[0] not in parts:
         return LOOSE if len(names) == 1 else "outside the train, validation and test folders"
-    return Labelled(path, _key(names[1]), parts[names[0]]) if len(names) > 2 else LOOSE
+    return Labelled(path, class_key(names[1]), parts[names[0]]) if len(names) > 2 else LOOSE
 
 
 def _holds_data_set(scan: Scan, folder: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Event:
-    """One moment of a stage, or a remark.
+    """One moment of a stage, a remark, or figures.
 
     `total` is 0 where the length is not known; `seconds_left` is None until it can be estimated;
-    `finished` is True for the last event of a stage; `message` is set for a remark alone.
+    `finished` is True for the last event of a stage; `message` is set for a remark alone, `figures`
+    for what was measured by the way, such as the loss after an epoch.
     """
 
     stage: str
@@ -29,6 +30,7 @@ class Event:
     seconds_left: float | None = None
     finished: bool = False
     message: str = ""
+    figures: Mapping[str, float] | None = None
 
 
 Listener = Callable[[Event], None]
@@ -52,6 +54,13 @@ def remark(stage: str, message: str) -> None:
     listener = _listener.get()
     if listener is not None:
         listener(Event(stage, message=message))
+
+
+def tell_figures(stage: str, figures: Mapping[str, float]) -> None:
+    """Tell what was measured by the way."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(Event(stage, figures=dict(figures)))
 
 
 class Stage:

@@ -173,13 +173,13 @@ def _trust(found: Answered, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
-def labelled_images(source: str | os.PathLike[str]) -> Dataset:
+def labelled_images(source: str | os.PathLike[str] | Dataset) -> Dataset:
     """The images of a source; where they are split already, the test part.
 
     Raises:
         DatasetError: The data cannot be used.
     """
-    return _test_part(read_dataset(source))
+    return _test_part(source if isinstance(source, Dataset) else read_dataset(source))
 
 
 def _skipped(dataset: Dataset, bad: Mapping[int, str]) -> tuple[Problem, ...]:

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from headstart.bundle import Contents, save_bundle
 from headstart.checkup import CheckUp
 from headstart.classifier import Classifier
 from headstart.crossvalidation import CrossValidation
 from headstart.dataset import Problem
 from headstart.evaluation import Evaluation
+from headstart.origin import note_origin
 from headstart.recipe import Recipe
 
 
@@ -38,6 +42,7 @@ class Run:
         seconds: `total`, and one figure a stage.
         bundle: Where it was saved, or None.
         cross_validation: Of the head on frozen features, where it was asked for.
+        probabilities: float32 (n, classes), of the test images in the order of `files`.
     """
 
     classifier: Classifier
@@ -57,6 +62,7 @@ class Run:
     computed: int
     contents: Contents = field(repr=False)
     cross_validation: CrossValidation | None = None
+    probabilities: npt.NDArray[np.float32] | None = field(default=None, repr=False)
 
     @property
     def interrupted(self) -> bool:
@@ -88,7 +94,7 @@ class Run:
         contents = self.contents
         if not images:
             contents = replace(contents, report=None, example=None, images=False)
-        save_bundle(Path(path), self.classifier, contents)
+        note_origin(save_bundle(Path(path), self.classifier, contents), self.files)
         return Path(path)
 
     def to_dict(self) -> dict[str, Any]:

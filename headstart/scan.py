@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from headstart import formats
 from headstart.errors import DatasetError
 
+OWN_FOLDER = ".headstart"  # at the top of a data set: what the studio keeps beside its images
 _HIDDEN_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "@eadir"})
 # O_NONBLOCK: should a file turn into a pipe between the look and the open, the open still returns.
 _OPEN_FLAGS = (
@@ -43,7 +44,7 @@ class Scan:
     `images` and `folders` are paths relative to it with the system's separator; `folders` holds
     the visible ones only, and `others` the visible files that are no usable images. Each file,
     each link that is not followed and each folder that cannot be read is either in `images` or in
-    `problems`.
+    `problems`, but for `OWN_FOLDER`, which is not looked into.
     """
 
     images: tuple[str, ...]
@@ -135,7 +136,8 @@ def _escape(one: str) -> str:
     return one
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is passed over."""
     return name.startswith(".") or name.lower() in _HIDDEN_NAMES
 
 
@@ -207,18 +209,20 @@ class _Walk:
             return
         below: list[tuple[str, bool]] = []
         for entry in entries:
+            if not path and entry.name == OWN_FOLDER:
+                continue
             inner = os.path.join(path, entry.name)
             if _is_link(entry):
                 self._link(inner, entry.name, hidden)
             elif entry.is_dir(follow_symlinks=False):
-                below.append((inner, hidden or _is_hidden(entry.name)))
+                below.append((inner, hidden or is_hidden(entry.name)))
             else:
                 self._file(inner, entry.name, hidden)
         self._real.extend(reversed(below))
 
     def _link(self, path: str, name: str, hidden: bool) -> None:
         full = os.path.join(self.root, path)
-        if hidden or _is_hidden(name) or os.path.isfile(full):
+        if hidden or is_hidden(name) or os.path.isfile(full):
             self._file(path, name, hidden)
         elif os.path.isdir(full):
             self._links.append(path)
@@ -230,7 +234,7 @@ class _Walk:
     def _file(self, path: str, name: str, hidden: bool) -> None:
         if hidden:
             reason: str | None = "in a hidden folder"
-        elif _is_hidden(name):
+        elif is_hidden(name):
             reason = "hidden file"
         else:
             reason = why_unusable(os.path.join(self.root, path))

@@ -132,10 +132,7 @@ def _finish(
     with watch.stage("trust"), progress.stage("trust"):
         classifier = with_thresholds(prepared, learned, answered)
         trust = measure_trust(prepared, learned, classifier, answered["test"], test)
-    contents = replace(
-        _contents(prepared, learned, evaluations, trust, answered["test"]),
-        checkup=checkup.to_dict(),
-    )
+    contents = _contents(prepared, learned, evaluations, trust, answered["test"])
     if validated is not None:
         contents.metrics["cross_validation"] = validated.to_dict()
     run = Run(
@@ -154,8 +151,9 @@ def _finish(
         seconds=watch.result(),
         bundle=None,
         computed=prepared.features.computed,
-        contents=contents,
+        contents=replace(contents, checkup=checkup.to_dict()),
         cross_validation=validated,
+        probabilities=answered["test"].probabilities,
     )
     return with_report(run, _tested(prepared, classifier, answered["test"]))
 

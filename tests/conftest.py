@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,6 +47,18 @@ def test_data() -> Path:
     if not Path(place).is_dir():
         pytest.fail(f"HEADSTART_TEST_DATA is {place}, which is no folder")
     return Path(place)
+
+
+@pytest.fixture(scope="module")  # Playwright holds an event loop; other modules want their own
+def running() -> Iterator[Any]:
+    """A running Chromium with a webcam that is made up; skips where there is none."""
+    from browse import MISSING, browser, chromium
+
+    if chromium() is None:
+        pytest.skip(MISSING)
+    camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with browser(*camera) as found:
+        yield found
 
 
 # How an upright image is stored for each EXIF orientation.

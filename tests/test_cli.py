@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Never
@@ -101,9 +101,9 @@ def test_closed_streams_are_opened_to_nowhere(monkeypatch: pytest.MonkeyPatch) -
 def three_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The arguments `predict BUNDLE IMAGE`, where a classifier of three classes stands in."""
 
-    def answers(paths: Sequence[Path]) -> Iterator[Prediction | Unreadable]:
+    def answers(paths: Iterable[str]) -> Iterator[Prediction | Unreadable]:
         probabilities = {"rose": 0.5, "tulip": 0.3, "daisy": 0.2}
-        for path in paths:
+        for path in map(Path, paths):
             if path.suffix == ".txt":
                 yield Unreadable(path.name, f"{path.name}: not an image")
             else:
@@ -122,9 +122,9 @@ def three_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     [
         ("", "a.jpg: rose 0.500"),
         ("--top 2", "a.jpg: rose 0.500, tulip 0.300"),
-        ("--csv", "path,label,probability,candidates,unknown,error"),
+        ("--csv -", "path,label,probability,candidates,unknown,error"),
         (
-            "--csv --top 1000000000",
+            "--csv - --top 1000000000",
             "path,label_1,probability_1,label_2,probability_2,label_3,probability_3,candidates,unknown,error",
         ),
         ("--json", '{"predictions": ['),
@@ -153,8 +153,39 @@ def test_predict_of_nothing_that_can_be_read(
 def test_one_form_of_output(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch, three_classes: list[str]
 ) -> None:
-    assert run_command(monkeypatch, *three_classes, "a.jpg", "--csv", "--json") == 2
+    assert run_command(monkeypatch, *three_classes, "a.jpg", "--csv", "-", "--json") == 2
     assert "Both --json and --csv were given." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("a.jpg --csv x.csv --parquet x.parquet", "Both --csv and --parquet were given."),
+        ("a.jpg --csv a.jpg", "'a.jpg' cannot be the table."),
+        ("a.jpg --copy", "Expected --sort-into FOLDER with them."),
+        ("a.jpg --sure 0.5", "Expected --sort-into FOLDER with them."),
+        ("a.jpg --watch .", "--watch FOLDER and images were given."),
+        ("--watch . --parquet x.parquet", "--watch FOLDER and --parquet were given."),
+        ("a.jpg --probabilities", "Expected --csv or --parquet with it."),
+        ("", "There is nothing to classify."),
+        ("a.jpg --sort-into .", "'daisy' would lie"),
+    ],
+)
+def test_predict_refuses(
+    capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    three_classes: list[str],
+    options: str,
+    message: str,
+) -> None:
+    (Path("daisy") / "in").mkdir(parents=True)
+    monkeypatch.setattr("headstart.batch.file_digest", lambda path: "")
+    if "--sort-into" in options:
+        options = options.replace("a.jpg", "daisy/in --sure 0.5")
+        (Path("daisy") / "in" / "a.gif").write_bytes(b"GIF89a")
+    assert run_command(monkeypatch, *three_classes, *options.split()) == 2
+    assert message in capsys.readouterr().err
+    assert not list(Path().glob(".*"))
 
 
 @pytest.mark.parametrize(

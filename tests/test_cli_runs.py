@@ -128,13 +128,25 @@ def test_predict_as_json_equals_python(headstart: Command, files: list[Path]) ->
 
 
 def test_predict_as_csv_equals_python(headstart: Command, files: list[Path]) -> None:
-    printed, _ = headstart("predict", trained().bundle, *files, "--csv")
+    printed, _ = headstart("predict", trained().bundle, *files, "--csv", "-")
     first, broken, last = csv.DictReader(io.StringIO(printed))
     for found, one in zip((first, last), expected(files), strict=True):
         assert (found["path"], found["label"], found["error"]) == (one.source, one.label, "")
         assert float(found["probability"]) == pytest.approx(one.probability, abs=1e-6)
     assert broken["label"] == broken["probability"] == ""
     assert broken["error"].startswith("photos/roses/00.png: broken: ")
+
+
+def test_predict_into_a_table_and_folders(headstart: Command, files: list[Path]) -> None:
+    options = ["--csv", "out.csv", "--sort-into", "sorted", "--copy", "--sure", "0"]
+    printed, told = headstart("predict", trained().bundle, *files, *options)
+    assert (printed, told) == ("out.csv: 2 images classified, 1 could not be read.\n", "")
+    first, broken, last = csv.DictReader(Path("out.csv").read_text(encoding="utf-8").splitlines())
+    assert broken["error"].startswith("photos/roses/00.png: broken: ")
+    assert [first["label"], last["label"]] == [one.label for one in expected(files)]
+    places = {path.parent.name for path in Path("sorted").rglob("*.png")}
+    assert places <= {first["label"], last["label"], "unsure"}
+    assert not any(path.is_symlink() for path in Path("sorted").rglob("*"))
 
 
 def test_predict_a_folder(headstart: Command) -> None:

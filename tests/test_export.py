@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_exports import FORMATS, KINDS, exported, run_of
-from tiny_run import CLASSES, SIDE, trained
+from tiny_run import CLASSES, SIDE, fresh_cache, trained
 
 import headstart
 from headstart.classifier import Classifier, PixelChoices, plain_view
@@ -154,6 +154,17 @@ def test_a_run_is_exported_with_its_validation_part(tmp_path: Path) -> None:
     assert found.check.source == "validation part"
     assert found.check.images == run.images["validation"]
     assert found.check.difference <= 1e-5
+
+
+def test_where_it_was_trained_its_images_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh_cache(monkeypatch, tmp_path / "cache")
+    run = run_of("linear")
+    found = headstart.export(run.save(tmp_path / "bundle"), "openvino", out=tmp_path / "x.xml")
+    assert found.check.source.startswith("validation part of ")
+    assert found.check.images == run.images["validation"]
+    assert found.accuracy is not None
 
 
 def test_without_images_the_bundle_has_some(tmp_path: Path) -> None:

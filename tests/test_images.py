@@ -12,7 +12,7 @@ import pytest
 from conftest import STORED
 from PIL import Image, ImageOps
 
-from headstart import formats, images
+from headstart import formats, guard, images
 from headstart.errors import HeadstartError
 from headstart.images import BadImage, decode, from_array
 
@@ -222,7 +222,7 @@ def test_bad_files_are_told(data: bytes, message: str) -> None:
 
 
 def test_size_limit_is_checked_on_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 96 * 64 - 1)
+    monkeypatch.setattr(guard, "MAX_PIXELS", 96 * 64 - 1)
     with pytest.raises(BadImage, match="96 x 64"):
         decode(encode(gradient(), "PNG"), (32, 32))
 
@@ -279,7 +279,7 @@ def test_broken_pillow_image() -> None:
 
 def test_file_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff" + bytes(2_000_000))
-    monkeypatch.setattr(images, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(guard, "MAX_BYTES", 1_000_000)
     with pytest.raises(BadImage, match="too large: 2 MB in one file, at most 1 MB"):
         images.read_bytes(tmp_path / "a.jpg")
 

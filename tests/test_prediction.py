@@ -3,19 +3,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from headstart import prediction
 from headstart.answers import Prediction, Unreadable
-from headstart.errors import HeadstartError
+from headstart.batch.columns import Columns
 from headstart.scan import printable
 
-JPEG = b"\xff\xd8\xff\xe0" + b"\0" * 28
 Capture = pytest.CaptureFixture[str]
 
 
@@ -29,76 +26,8 @@ TULIP = answer("b.jpg", tulip=0.5004, rose=0.4996)
 BROKEN = Unreadable("c.jpg", "c.jpg: not an image")
 
 
-def make_files(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(JPEG if name.endswith(("jpg", "data")) else b"some text, no image at all")
-    return root
-
-
-def test_folders_give_their_images_sorted_and_files_are_taken_as_named(tmp_path: Path) -> None:
-    make_files(tmp_path, "in/b.jpg", "in/a.jpg", "in/deep/c.data", "in/notes.txt", "in/fake.png")
-    make_files(tmp_path, "z.txt")
-    found = prediction.find_files([tmp_path / "z.txt", tmp_path / "in", tmp_path / "in/a.jpg"])
-    names = [path.relative_to(tmp_path).as_posix() for path in found]
-    assert names == ["z.txt", "in/a.jpg", "in/b.jpg", "in/deep/c.data", "in/a.jpg"]
-
-
-def test_a_pipe_in_a_folder_is_not_opened(tmp_path: Path) -> None:
-    make_files(tmp_path, "a.jpg")
-    os.mkfifo(tmp_path / "pipe.jpg")
-    assert prediction.find_files([tmp_path]) == [tmp_path / "a.jpg"]
-
-
-@pytest.mark.parametrize(
-    ("place", "message"),
-    [
-        ("missing", r"There is no file or folder '.*missing'\. Expected images or folders"),
-        ("new\nline", r"There is no file or folder '.*new\\nline'\."),
-        ("texts", r"No images in '.*texts'\. Expected JPEG, PNG"),
-    ],
-)
-def test_nothing_to_predict(tmp_path: Path, place: str, message: str) -> None:
-    make_files(tmp_path, "texts/a.txt", "good/a.jpg")
-    with pytest.raises(HeadstartError, match=message):
-        prediction.find_files([tmp_path / place])
-
-
-def test_a_file_that_cannot_be_opened_is_kept_for_its_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_files(tmp_path, "a.jpg", "secret.jpg")
-    opened = Path.open
-
-    def refused(self: Path, mode: str) -> io.BufferedReader:
-        if self.name == "secret.jpg":
-            raise PermissionError(13, "Permission denied", str(self))
-        return opened(self, "rb")
-
-    monkeypatch.setattr(Path, "open", refused)
-    found = prediction.find_files([tmp_path])
-    assert [path.name for path in found] == ["a.jpg", "secret.jpg"]
-
-
-def test_a_folder_that_cannot_be_read_is_no_empty_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make_files(tmp_path, "a.jpg", "secret/b.jpg")
-    scandir = os.scandir
-
-    def refused(path: str) -> object:
-        if str(path).endswith("secret"):
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-
-    monkeypatch.setattr("os.scandir", refused)
-    with pytest.raises(PermissionError, match="secret"):
-        prediction.find_files([tmp_path])
-
-
 def test_text(capsys: Capture) -> None:
-    answered = prediction.write_text([ROSE, BROKEN, TULIP], 1, 3)
+    answered = prediction.write_text([ROSE, BROKEN, TULIP], 1)
     told = capsys.readouterr()
     assert answered == 2
     assert told.out == "a.jpg: rose 0.750\nb.jpg: tulip 0.500\n"
@@ -107,7 +36,7 @@ def test_text(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("top", [2, 3, 1000])
 def test_text_with_more_classes_than_there_are(capsys: Capture, top: int) -> None:
-    prediction.write_text([ROSE], top, 1)
+    prediction.write_text([ROSE], top)
     assert capsys.readouterr().out == "a.jpg: rose 0.750, tulip 0.250\n"
 
 
@@ -128,20 +57,20 @@ def test_what_speaks_against_an_answer(
     capsys: Capture, candidates: tuple[str, ...], unknown: bool, said: str, listed: list[str]
 ) -> None:
     one = replace(ROSE, candidates=candidates, unknown=unknown)
-    prediction.write_text([one], 1, 1)
+    prediction.write_text([one], 1)
     assert capsys.readouterr().out == f"a.jpg: rose 0.750{f' ({said})' if said else ''}\n"
-    prediction.write_csv([one], 1, 1)
+    prediction.write_csv([one], Columns(1))
     (row,) = read_csv(capsys.readouterr().out)[1:]
     shown = " or ".join(map(printable, listed)) or "none of these"
     assert row[3:] == [shown, "yes" if unknown else "", ""]
-    prediction.write_json([one], 1, 1)
+    prediction.write_json([one], 1)
     (entry,) = json.loads(capsys.readouterr().out)["predictions"]
     assert (entry["candidates"], entry["unknown"]) == (listed, unknown)
 
 
 def test_text_stays_a_line_for_each_image(capsys: Capture) -> None:
     hostile = answer("a\nb.jpg: rose 1.000\x1b[2J\udcff", **{"ro\nse": 1.0})
-    prediction.write_text([hostile, Unreadable("x", "x\ny: broken")], 1, 2)
+    prediction.write_text([hostile, Unreadable("x", "x\ny: broken")], 1)
     told = capsys.readouterr()
     assert told.out == "a\\nb.jpg: rose 1.000\\x1b[2J\\xff: ro\\nse 1.000\n"
     assert told.err == "skipped x\\ny: broken\n"
@@ -152,7 +81,7 @@ def read_csv(text: str) -> list[list[str]]:
 
 
 def test_csv(capsys: Capture) -> None:
-    assert prediction.write_csv([ROSE, BROKEN, TULIP], 1, 3) == 2
+    assert prediction.write_csv([ROSE, BROKEN, TULIP], Columns(1)) == 2
     assert read_csv(capsys.readouterr().out) == [
         ["path", "label", "probability", "candidates", "unknown", "error"],
         ["a.jpg", "rose", "0.750000", "", "", ""],
@@ -162,7 +91,7 @@ def test_csv(capsys: Capture) -> None:
 
 
 def test_csv_with_more_classes_than_there_are(capsys: Capture) -> None:
-    prediction.write_csv([ROSE, BROKEN], 3, 2)
+    prediction.write_csv([ROSE, BROKEN], Columns(3))
     header, rose, broken = read_csv(capsys.readouterr().out)
     assert header == [
         "path", "label_1", "probability_1", "label_2", "probability_2",
@@ -183,14 +112,14 @@ def test_csv_with_more_classes_than_there_are(capsys: Capture) -> None:
     ],
 )
 def test_csv_of_hostile_names(capsys: Capture, name: str, cell: str) -> None:
-    prediction.write_csv([answer(name, **{name: 1.0}), Unreadable(name, name)], 1, 2)
+    prediction.write_csv([answer(name, **{name: 1.0}), Unreadable(name, name)], Columns(1))
     told = capsys.readouterr().out
     assert told.count("\n") == 3
     assert read_csv(told)[1:] == [[cell, cell, "1.000000", *[""] * 3], [cell, *[""] * 4, cell]]
 
 
 def test_json(capsys: Capture) -> None:
-    assert prediction.write_json([ROSE, BROKEN], 5, 2) == 1
+    assert prediction.write_json([ROSE, BROKEN], 5) == 1
     rose, broken = json.loads(capsys.readouterr().out)["predictions"]
     both = [{"label": "rose", "probability": 0.75}, {"label": "tulip", "probability": 0.25}]
     assert rose == {
@@ -213,7 +142,7 @@ def test_json(capsys: Capture) -> None:
     ],
 )
 def test_json_of_hostile_names(capsys: Capture, name: str, kept: str) -> None:
-    prediction.write_json([answer(name, **{name: 1.0}), Unreadable(name, name)], 1, 2)
+    prediction.write_json([answer(name, **{name: 1.0}), Unreadable(name, name)], 1)
     told = capsys.readouterr().out
     good, broken = json.loads(told)["predictions"]
     assert told.isascii()
@@ -222,17 +151,21 @@ def test_json_of_hostile_names(capsys: Capture, name: str, kept: str) -> None:
 
 
 def test_json_of_nothing(capsys: Capture) -> None:
-    assert prediction.write_json([], 1, 0) == 0
+    assert prediction.write_json([], 1) == 0
     assert json.loads(capsys.readouterr().out) == {"predictions": []}
 
 
-Writer = Callable[[prediction.Answers, int, int], int]
-
-
 @pytest.mark.parametrize(
-    "write", [prediction.write_text, prediction.write_csv, prediction.write_json]
+    "write",
+    [
+        lambda answers: prediction.write_text(answers, 1),
+        lambda answers: prediction.write_csv(answers, Columns()),
+        lambda answers: prediction.write_json(answers, 1),
+    ],
 )
-def test_where_nothing_could_be_read(capsys: Capture, write: Writer) -> None:
-    assert write([BROKEN, BROKEN], 1, 2) == 0
+def test_where_nothing_could_be_read(
+    capsys: Capture, write: Callable[[prediction.Answers], int]
+) -> None:
+    assert write([BROKEN, BROKEN]) == 0
     told = capsys.readouterr()
     assert (told.out + told.err).count("not an image") == 2

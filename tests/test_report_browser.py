@@ -1,33 +1,17 @@
-"""The report in headless Chromium; skipped where there is no Chromium or no playwright.
-
-`pip install playwright`, and where it is not /usr/bin/chromium, CHROMIUM names the browser. The
-check of accessibility needs axe-core too: HEADSTART_AXE names its axe.min.js.
-"""
+"""The report in headless Chromium; skipped where there is none."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browse import SCHEMES, WIDTHS, accessibility, browser, chromium, on_paper, visit
+from browse import SCHEMES, WIDTHS, accessibility, on_paper, visit
 from report_material import full_material
 from test_report_page import HOSTILE, hostile_material
 
 from headstart.reporting.material import Material
 from headstart.reporting.page import SECTIONS, page
-
-pytest.importorskip("playwright", reason="playwright is not installed")
-if chromium() is None:
-    pytest.skip("no /usr/bin/chromium, and CHROMIUM names no other", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Any]:
-    with browser() as found:
-        yield found
 
 
 def written(folder: Path, material: Material) -> Path:
@@ -65,13 +49,10 @@ def test_a_page_that_asks_and_complains_is_noticed(running: Any, tmp_path: Path)
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_finds_nothing_serious(running: Any, tmp_path: Path, scheme: str) -> None:
-    if not os.environ.get("HEADSTART_AXE"):
-        pytest.skip("HEADSTART_AXE names no axe.min.js")
-    axe = Path(os.environ["HEADSTART_AXE"])
     bad = tmp_path / "bad.html"
     bad.write_text('<p style="color:#ccc">pale</p><img src="data:,">', encoding="utf-8")
-    assert any("image-alt" in one for one in accessibility(running, bad, axe, scheme))
-    assert accessibility(running, written(tmp_path, full_material()), axe, scheme) == []
+    assert any("image-alt" in one for one in accessibility(running, bad, scheme))
+    assert accessibility(running, written(tmp_path, full_material()), scheme) == []
 
 
 def test_it_can_be_printed(running: Any, tmp_path: Path) -> None:

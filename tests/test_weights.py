@@ -115,7 +115,7 @@ def test_download_that_fails(
     assert publisher.asked == [f"/{info.origin}"]
     cause = caught.value.__cause__
     if cause is not None and isinstance(cause.__context__, HTTPError):
-        cause.__context__.close()  # it holds the connection
+        assert cause.__context__.fp.closed  # it would hold the connection
 
 
 def check_says_what_to_do(text: str, info: BackboneInfo, url: str) -> None:

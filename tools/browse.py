@@ -1,10 +1,9 @@
 """Open a page in headless Chromium: what it asks for and complains of, as an image, checked by axe.
 
     python tools/browse.py report.html --to images/      # 390, 820 and 1440 pixels, light and dark
-    python tools/browse.py report.html --axe axe.min.js  # what axe-core finds, serious or critical
+    python tools/browse.py report.html --axe             # what axe-core finds, serious or critical
 
-Needs the package playwright and a Chromium (CHROMIUM names another than /usr/bin/chromium); neither
-is a part of headstart's development environment.
+Needs a Chromium; CHROMIUM names another than /usr/bin/chromium.
 """
 
 from __future__ import annotations
@@ -15,11 +14,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 WIDTHS = (390, 820, 1440)  # pixels: phone, tablet, desktop
 SCHEMES = ("light", "dark")
+MISSING = (
+    "there is no Chromium: `apt-get install chromium` on Debian, or let CHROMIUM name the file of one"
+)
 WORST = ("serious", "critical")
 _HEIGHT = 900
 
@@ -48,14 +51,21 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def browser() -> Iterator[Any]:
-    """A running browser."""
+def browser(*args: str) -> Iterator[Any]:
+    """A running browser, with further arguments of its command line."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as made:
-        found = made.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        given = ["--no-sandbox", *args]
+        found = made.chromium.launch(executable_path=chromium(), args=given)
         yield found
         found.close()
+
+
+def axe_source() -> str:
+    """The script of axe-core, from the package axe-playwright-python."""
+    place = files("axe_playwright_python") / "axe.min.js"
+    return place.read_text(encoding="utf-8")
 
 
 def visit(running: Any, page: Path, width: int, scheme: str, to: Path | None = None) -> Visit:
@@ -81,7 +91,7 @@ def visit(running: Any, page: Path, width: int, scheme: str, to: Path | None = N
     return seen
 
 
-def accessibility(running: Any, page: Path, axe: Path, scheme: str) -> list[str]:
+def accessibility(running: Any, page: Path, scheme: str) -> list[str]:
     """What axe-core finds in a page with all of it unfolded, serious or critical."""
     # The page's own policy would refuse axe.
     window = running.new_context(
@@ -90,9 +100,15 @@ def accessibility(running: Any, page: Path, axe: Path, scheme: str) -> list[str]
     tab = window.new_page()
     tab.goto(page.resolve().as_uri())
     tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    tab.add_script_tag(content=axe.read_text(encoding="utf-8"))
-    found = tab.evaluate("axe.run()")["violations"]
+    found = judged(tab)
     window.close()
+    return found
+
+
+def judged(tab: Any) -> list[str]:
+    """What axe-core finds in what a tab shows now, serious or critical."""
+    tab.evaluate(axe_source())
+    found = tab.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
     return [
         f"{one['impact']}: {one['id']}: {node['html'][:120]}: {node['failureSummary'][:200]}"
         for one in found
@@ -114,7 +130,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("page", type=Path)
     parser.add_argument("--to", type=Path, help="folder for images and a PDF")
-    parser.add_argument("--axe", type=Path, help="axe.min.js of the npm package axe-core")
+    parser.add_argument("--axe", action="store_true", help="let axe-core judge it too")
     given = parser.parse_args()
     problems = []
     with browser() as running:
@@ -124,8 +140,8 @@ def main() -> int:
                 seen = visit(running, given.page, width, scheme, to)
                 problems += [*seen.requests, *seen.messages]
                 problems += [f"{seen.overflow} pixels too wide at {width}"] * bool(seen.overflow)
-            if given.axe is not None:
-                problems += accessibility(running, given.page, given.axe, scheme)
+            if given.axe:
+                problems += accessibility(running, given.page, scheme)
         if given.to is not None:
             on_paper(running, given.page, given.to / "paper.pdf")
     print("\n".join(problems) or "Nothing is asked for, nothing complains, nothing is too wide.")

@@ -19,6 +19,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 
 from headstart import progress
 from headstart.backbones.catalogue import BackboneInfo
@@ -138,6 +139,7 @@ def _fetch(info: BackboneInfo, *, download: bool) -> Path:
         _check_whole(got)
         got.replace(target)
     except Exception as error:  # Keras raises bare exceptions for what goes wrong on the way
+        _hang_up(error)
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise _not_here(
             info, url, f"and the download failed ({reason[:300].rstrip('.')})"
@@ -145,6 +147,14 @@ def _fetch(info: BackboneInfo, *, download: bool) -> Path:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target
+
+
+def _hang_up(error: BaseException | None) -> None:
+    """Close the connection that the error of a refused request holds, which Keras leaves open."""
+    while error is not None:
+        if isinstance(error, HTTPError):
+            error.close()
+        error = error.__cause__ or error.__context__
 
 
 def _download(info: BackboneInfo, url: str, folder: Path) -> Path:

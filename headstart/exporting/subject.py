@@ -14,6 +14,7 @@ from headstart.exporting.material import Material, from_data, from_files, of_bun
 from headstart.exporting.network import Weights, find_backbone_of
 from headstart.exporting.result import INPUT, OUTPUT
 from headstart.images import FILTER, PAD_COLOUR
+from headstart.origin import read_origin
 from headstart.run import Run
 from headstart.scan import encodable
 from headstart.versions import installed_versions
@@ -57,6 +58,10 @@ class Subject:
             if files["validation"]:
                 name = "validation part"
                 return from_files(self.classifier, files["validation"], files["train"], name)
+        noted = read_origin(str(self.about["checksum"])) if self.folder is not None else {}
+        if noted.get("validation"):
+            name = f"validation part of {encodable(str(self.about['data']['name']))}"
+            return from_files(self.classifier, noted["validation"], noted["train"], name)
         return of_bundle(self.classifier, self.folder)
 
     def backbone(self, weights: Weights) -> Any:

@@ -193,6 +193,7 @@ class Training:
             raise Diverged("the validation loss is not a number")
         record.history.append(figures)
         number = len(record.history)
+        progress.tell_figures(STAGE, {"epoch": number, **figures})
         if record.is_better():
             record.best_epoch, self.best = number, weights
         if number >= record.epochs:

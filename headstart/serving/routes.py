@@ -1,0 +1,151 @@
+"""The routes of headstart's own: predictions, maps, models, health, metrics."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from fastapi import APIRouter, Request
+from PIL import Image
+from starlette.datastructures import UploadFile
+from starlette.responses import Response
+
+from headstart.images import BadImage, Pixels
+from headstart.scan import display
+from headstart.serving import description
+from headstart.serving.problem import Problem
+from headstart.serving.replies import (
+    DEFAULT_TOP,
+    MOST_TOP,
+    HealthReply,
+    ModelsReply,
+    as_json,
+    model_values,
+    prediction_values,
+)
+from headstart.serving.service import Answers, Service
+from headstart.web.logs import REQUEST_ID
+
+_LONGEST_NAME = 255
+
+
+def make_routes(service: Service) -> APIRouter:
+    """The routes that take images."""
+    router = APIRouter()
+
+    async def predict(request: Request) -> Response:
+        """Classify the image in the body, or each of the images of a form.
+
+        What kind of image it is, is told by its content.
+        """
+        return await _predict(service, request)
+
+    async def explain(request: Request) -> Response:
+        """Draw over the image what in it speaks for a class."""
+        version = service.version(request.path_params.get("name"))
+        class_name = request.query_params.get("class") or None
+        found = await service.explain(version, await _body(request), class_name)
+        return Response(_png(found), media_type="image/png")
+
+    for prefix in ("", "/models/{name}"):
+        extra = description.PREDICT if not prefix else description.PREDICT_NAMED
+        router.post(f"{prefix}/predict", responses=description.PREDICTED, openapi_extra=extra)(
+            predict
+        )
+    for prefix in ("", "/models/{name}"):
+        extra = description.EXPLAIN if not prefix else description.EXPLAIN_NAMED
+        router.post(f"{prefix}/explain", responses=description.EXPLAINED, openapi_extra=extra)(
+            explain
+        )
+
+    return router
+
+
+def make_status_routes(service: Service) -> APIRouter:
+    """The routes that tell of the server."""
+    router = APIRouter()
+
+    @router.get("/models", responses=description.told(ModelsReply))
+    async def models() -> Response:
+        """Tell all models, the default first."""
+        return as_json(
+            {"models": [model_values(service.version(name)) for name in service.models.names()]}
+        )
+
+    @router.get("/health", responses=description.told(HealthReply, HealthReply))
+    async def health() -> Response:
+        """Tell whether the server answers."""
+        versions = {name: service.version(name).version for name in service.models.names()}
+        status = "stopping" if service.stopping else "ok"
+        return as_json({"status": status, "models": versions}, 503 if service.stopping else 200)
+
+    @router.get("/metrics", responses=description.METRICS)
+    async def metrics() -> Response:
+        """Tell the figures that Prometheus reads."""
+        text, kind = service.metrics.text()
+        return Response(text, headers={"content-type": kind})
+
+    return router
+
+
+async def _predict(service: Service, request: Request) -> Response:
+    version = service.version(request.path_params.get("name"))
+    top = _top(request)
+    several = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+    names, images = await _form(request, service) if several else ([], [await _body(request)])
+    answers = await service.predict(version, images, request.receive)
+    about = {
+        "model": answers.version.name,
+        "version": answers.version.version,
+        "request_id": request.scope["state"][REQUEST_ID],
+    }
+    if several:
+        return as_json({"predictions": _items(answers, names, top), **about})
+    (outcome,) = answers.outcomes
+    if isinstance(outcome, Exception):
+        raise outcome
+    return as_json({**prediction_values(outcome, top), **about})
+
+
+def _items(answers: Answers, names: list[str], top: int) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "error": str(outcome)}
+        if isinstance(outcome, Exception)
+        else {"name": name, **prediction_values(outcome, top)}
+        for name, outcome in zip(names, answers.outcomes, strict=True)
+    ]
+
+
+def _top(request: Request) -> int:
+    given = request.query_params.get("top", str(DEFAULT_TOP))
+    if given.isascii() and given.isdigit() and len(given) <= 4 and 1 <= int(given) <= MOST_TOP:
+        return int(given)
+    raise Problem(400, f"top is '{given[:20]}'. Expected a number from 1 to {MOST_TOP}.")
+
+
+async def _body(request: Request) -> bytes:
+    body = await request.body()
+    if not body:
+        raise BadImage("The body is empty. Expected an image.")
+    return body
+
+
+async def _form(request: Request, service: Service) -> tuple[list[str], list[bytes]]:
+    """The names and contents of the files of a form."""
+    most = service.settings.max_images
+    names: list[str] = []
+    images: list[bytes] = []
+    async with request.form(max_files=most, max_fields=most) as form:
+        for _, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                names.append(display(value.filename or "")[:_LONGEST_NAME])
+                images.append(await value.read())
+    if not images:
+        raise Problem(400, "There is no file in the form. Expected one or more images.")
+    return names, images
+
+
+def _png(pixels: Pixels) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG", compress_level=1)
+    return content.getvalue()

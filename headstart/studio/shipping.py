@@ -1,0 +1,129 @@
+"""Taking a classifier elsewhere: exports to download, code to copy, two versions compared."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.comparison import Comparison, compare
+from headstart.dataset import Dataset, read_dataset
+from headstart.reporting.wording import count
+from headstart.studio.index import NotThere
+from headstart.studio.models import Models
+from headstart.studio.place import Place
+
+_SERVED = "http://127.0.0.1:8000/predict"  # as headstart serve answers
+
+
+def exports_of(place: Place, key: str) -> Path:
+    """The folder of a model's exports."""
+    return place.own / "exports" / key
+
+
+def export_file(place: Place, key: str, name: str) -> Path:
+    """A finished export by the name of its file, or NotThere."""
+    folder = exports_of(place, key)
+    names = os.listdir(folder) if folder.is_dir() else []
+    if name not in names or not name.endswith(".zip") or name.startswith("."):
+        raise NotThere("There is no such export. Expected one that was made here. Make it again.")
+    return folder / name
+
+
+def pack(files: Sequence[tuple[Path, str]], target: Path) -> None:
+    """Write a zip of files, each under a name; models are hardly smaller packed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.partial")
+    try:
+        with zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
+            for path, name in files:
+                archive.write(path, name)
+        os.replace(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def compare_models(models: Models, a: str, b: str) -> dict[str, Any]:
+    """Two models on the test images of both that are still in the project, as JSON values.
+
+    Raises:
+        NotThere: There is no such model.
+        DatasetError: None of those images is left.
+    """
+    folders = models.folder(a), models.folder(b)
+    tested = {one.path for key in (a, b) for one in models.answers(key)}
+    known = set(models.about(a)["classes"]) & set(models.about(b)["classes"])
+    dataset = _only(read_dataset(models.place.root), tested, known)
+    if not dataset.paths:
+        raise NotThere(
+            "None of the images that these models were tested on is left. Expected some of them in "
+            "the project. Train again to compare."
+        )
+    found = compare(folders[0], folders[1], dataset)
+    return {**found.to_dict(), "words": in_words(found)}
+
+
+def _only(dataset: Dataset, shown: set[str], classes: set[str]) -> Dataset:
+    """The images of some paths and classes."""
+    names = tuple(one for one in dataset.class_names if one in classes)
+    place = {name: number for number, name in enumerate(names)}
+    rows = [
+        row
+        for row, label in enumerate(dataset.labels)
+        if dataset.class_names[label] in classes and dataset.shown(row) in shown
+    ]
+    return replace(
+        dataset,
+        paths=tuple(dataset.paths[row] for row in rows),
+        labels=np.array(
+            [place[dataset.class_names[dataset.labels[row]]] for row in rows], np.int64
+        ),
+        class_names=names,
+        parts=np.full(len(rows), -1, np.int8),
+        problems=(),
+    )
+
+
+def in_words(found: Comparison) -> str:
+    """Which of two is better, in plain words; by the images that neither has seen, if possible."""
+    judged = found.unseen or found
+    more = judged.b.right - judged.a.right
+    if not more:
+        text = "Both are right for equally many"
+    else:
+        text = f"The {'second' if more > 0 else 'first'} is right for {abs(more)} more"
+    text = f"{text} of {count(judged.images, 'image')}."
+    if more:
+        sure = "This is more than chance" if judged.beyond_chance else "This may be chance"
+        text = f"{text} {sure}."
+    if judged.a.seen or judged.b.seen:
+        text += " One of them was trained on some of these images, so it looks better than it is."
+    return text
+
+
+def usage(folder: Path) -> dict[str, str]:
+    """Commands and code to use a model, for copying."""
+    place = str(folder)
+    return {
+        "serve": shlex.join(["headstart", "serve", place]),
+        "predict": shlex.join(["headstart", "predict", place, "new.jpg"]),
+        "python": (
+            "import headstart\n\n"
+            f"classifier = headstart.load({place!r})\n"
+            'print(classifier.predict("new.jpg"))\n'
+        ),
+        "curl": f"curl --data-binary @new.jpg {_SERVED}\n",
+        "javascript": (
+            f'const answer = await fetch("{_SERVED}", {{\n'
+            '  method: "POST",\n'
+            "  body: file, // from <input type=file>, or a Blob\n"
+            "});\n"
+            "console.log(await answer.json());\n"
+        ),
+    }

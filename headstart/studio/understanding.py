@@ -1,0 +1,84 @@
+"""Routes: trained models, their reports and maps, images to try, exports, comparisons."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, Field
+
+from headstart.studio import shipping
+from headstart.studio.state import Studio
+
+_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+
+
+class Wanted(BaseModel):
+    """An export."""
+
+    to: str = Field(max_length=30)
+    int8: bool = False
+
+
+def routes(studio: Studio) -> APIRouter:
+    """The routes of a model."""
+    router, models = APIRouter(prefix="/api/models"), studio.models
+
+    @router.get("/{key}/report")
+    def report(key: str) -> dict[str, Any]:
+        return models.report(key, studio.project.view)
+
+    @router.get("/{key}/report.html")
+    def page(key: str) -> FileResponse:
+        return FileResponse(models.page(key), media_type="text/html")
+
+    @router.get("/{key}/images")
+    def cell(request: Request, key: str) -> list[dict[str, Any]]:
+        asked = request.query_params
+        names = asked.get("true", ""), asked.get("answer", "")
+        return models.cell(key, studio.project.view, *names)
+
+    @router.get("/{key}/map/{image}")
+    async def drawn(key: str, image: str, of: str | None = None) -> Response:
+        path: Path = studio.place.root / studio.project.view.image(image).path
+        content = await studio.answering.draw_map(models.folder(key), path, of)
+        return Response(content, media_type="image/png", headers=_FOREVER)
+
+    @router.post("/{key}/predict")
+    async def predict(request: Request, key: str) -> dict[str, Any]:
+        mapped = request.query_params.get("map", "") in ("1", "true")
+        body = await request.body()
+        return await studio.answering.predict(models.folder(key), body, mapped=mapped)
+
+    return router
+
+
+def shipping_routes(studio: Studio) -> APIRouter:
+    """The routes of taking a model elsewhere."""
+    router, models = APIRouter(prefix="/api/models"), studio.models
+
+    @router.get("/{key}/compare/{other}")
+    async def compare(key: str, other: str) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            studio.comparing, shipping.compare_models, models, key, other
+        )
+
+    @router.post("/{key}/export")
+    def export(key: str, given: Wanted) -> dict[str, Any]:
+        return {"job": studio.export(key, given.to, int8=given.int8)}
+
+    @router.get("/{key}/exports/{name}")
+    def download(key: str, name: str) -> FileResponse:
+        models.folder(key)
+        path = shipping.export_file(studio.place, key, name)
+        return FileResponse(path, media_type="application/zip", filename=name)
+
+    @router.get("/{key}/usage")
+    def usage(key: str) -> dict[str, str]:
+        return shipping.usage(models.folder(key))
+
+    return router

@@ -1,0 +1,97 @@
+"""The work of each kind of job: training, check-up, export; a request in, the result's values out.
+
+These run in the job's own process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from headstart import atomic
+from headstart.checkup import CheckUp, check
+from headstart.exporting import export
+from headstart.recipe import Recipe
+from headstart.run import Run
+from headstart.scan import display_path
+from headstart.studio.choices import BUNDLE, recipe_of, time_limit_of
+from headstart.studio.models import Models
+from headstart.studio.place import Place, open_place
+from headstart.studio.shipping import exports_of, pack
+from headstart.training import fit
+
+
+def train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Train a classifier into the project's models."""
+    place = open_place(request["root"])
+    recipe = recipe_of(request["time"], request["options"])
+    number = next_model(place)
+    run = fit(
+        place.root,
+        recipe,
+        out=place.models / number,
+        time_limit=time_limit_of(request["time"]),
+    )
+    keep_answers(place, number, run)
+    keep_checkup(place, run.checkup, request.get("fingerprint", ""))
+    state = "cancelled" if run.interrupted else "done"
+    return {"state": state, "model": number, "seconds": run.seconds["total"]}
+
+
+def next_model(place: Place) -> str:
+    """The number of the next model."""
+    names = [one.name for one in place.models.iterdir()]
+    return str(max([0, *(int(one) for one in names if one.isdecimal())]) + 1)
+
+
+def keep_answers(place: Place, number: str, run: Run) -> None:
+    """Write down how each test image was answered, to look the images up by their answers."""
+    names, rows = run.classifier.class_names, []
+    if run.probabilities is not None:
+        for (path, true), values in zip(run.files["test"], run.probabilities, strict=True):
+            best = int(values.argmax())
+            shown = display_path(os.path.relpath(path, place.root))
+            rows.append([shown, true, names[best], round(float(values[best]), 6)])
+    values = {"seconds": run.seconds["total"], "interrupted": run.interrupted, "answers": rows}
+    atomic.write_file(place.models / f"{number}.json", json.dumps(values))
+
+
+def look_over(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Check the project's images."""
+    place = open_place(request["root"])
+    keep_checkup(place, check(place.root, Recipe()), request.get("fingerprint", ""))
+    return {}
+
+
+def keep_checkup(place: Place, found: CheckUp, fingerprint: str) -> None:
+    """Keep what a check-up found; one that left labels out does not take a whole one's place."""
+    target = place.own / "checkup.json"
+    values = {"fingerprint": fingerprint, **found.to_dict()}
+    if found.left_out and target.is_file():
+        before = json.loads(target.read_text(encoding="utf-8"))
+        if before["fingerprint"] == fingerprint and not before["left_out"]:
+            return
+    atomic.write_file(target, json.dumps(values))
+
+
+def export_model(request: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Export a model, for download."""
+    place, key = open_place(request["root"]), str(request["model"])
+    bundle, to, int8 = Models(place).folder(key), request["to"], bool(request["int8"])
+    name = f"{place.name}-{key}-{to}{'-int8' if int8 else ''}.zip"
+    target = exports_of(place, key) / name
+    if to == BUNDLE:
+        pack([(one, one.name) for one in sorted(bundle.iterdir()) if one.is_file()], target)
+        return {"model": key, "file": name}
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        os.chdir(made)  # where an export goes that is given no place
+        try:
+            found = export(bundle, to, int8=int8, data=place.root)
+            files = [one for one in sorted(Path(made).rglob("*")) if one.is_file()]
+            pack([(one, one.relative_to(made).as_posix()) for one in files], target)
+        finally:
+            os.chdir(folder)
+    return {"model": key, "file": name, "agreement": found.check.agreement}

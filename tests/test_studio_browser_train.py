@@ -1,0 +1,155 @@
+"""Training in the studio and what comes after it, in headless Chromium, on one classifier."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browse import judged
+from studio_page import Studio, Tab, make_folders, studio, tab
+
+LIMIT = 60.0  # seconds from opening the page to a trained classifier
+TRAINING = 90_000  # milliseconds that a training may take while other tests run
+PER_CLASS = 100
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The studio, an image to try that it has not seen, and how long it took to get there."""
+
+    served: Studio
+    new_image: Path
+    seconds: float
+
+
+def two_classes(folder: Path) -> tuple[Path, Path]:
+    """200 images of ants and bees where there are some, else made; and one more image."""
+    real = os.environ.get("HEADSTART_TEST_DATA")
+    if not real:
+        new = make_folders(folder / "new", 1)
+        return make_folders(folder / "images", PER_CLASS), next(new.rglob("*.jpg"))
+    source = Path(real, "ants-bees")
+    for name in ("ants", "bees"):
+        (folder / "images" / name).mkdir(parents=True)
+        for path in sorted((source / "train" / name).glob("*.jpg"))[:PER_CLASS]:
+            shutil.copy(path, folder / "images" / name)
+    return folder / "images", sorted((source / "val" / "bees").glob("*.jpg"))[0]
+
+
+@pytest.fixture(scope="module")
+def trained(running: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+    place = tmp_path_factory.mktemp("trained")
+    images, new_image = two_classes(place)
+    with studio(place / "project") as served:
+        begin = time.monotonic()
+        with tab(running, served.link) as page:
+            assert page.pick_folder(images, 60_000) == f"{2 * PER_CLASS} images added."
+            page.turn_to("train")
+            page.page.click(".train-form button")
+            page.page.wait_for_selector(".job[data-state=done]", timeout=TRAINING)
+            page.turn_to("understand")
+            page.page.wait_for_selector(".matrix")
+            assert page.messages == []
+        yield Trained(served, new_image, time.monotonic() - begin)
+
+
+@pytest.fixture
+def page(running: Any, trained: Trained) -> Iterator[Tab]:
+    with tab(running, trained.served.link) as found:
+        yield found
+        assert found.messages == []
+
+
+def test_it_takes_under_a_minute(trained: Trained) -> None:
+    assert trained.seconds < LIMIT
+    assert (trained.served.folder / ".headstart/models/1/bundle.json").is_file()
+
+
+def test_the_result_is_told_and_the_matrix_filters(page: Tab) -> None:
+    page.turn_to("understand")
+    page.shows("h2.verdict", "Of 100 new images like these")
+    assert int(page.text(".figure").removeprefix("over ").rstrip("%")) > 80
+    cell = page.page.locator(".matrix td.right button").first
+    cell.click()
+    page.shows(".cell-images", "named right")
+    seen = page.page.locator(".cell-images li")
+    seen.first.wait_for()
+    assert seen.count() == int(cell.inner_text())
+    cell.click()
+    page.shows(".cell-images", "Press a number")
+    page.shows("h3", "What to add next")
+    with page.page.expect_popup() as report:
+        page.page.click("text=Open the full report")
+    assert "report.html" in report.value.url
+
+
+def test_an_image_is_tried(page: Tab, trained: Trained) -> None:
+    page.turn_to("try")
+    page.page.set_input_files("#try-file", str(trained.new_image))
+    page.page.locator(".probabilities li").nth(1).wait_for()
+    shares = [one.inner_text() for one in page.page.locator(".probabilities .count").all()]
+    assert len(shares) == 2
+    assert all(one.endswith("%") for one in shares)
+    page.page.click("text=Show the map")
+    page.page.wait_for_selector("img[src^='data:image/png']")
+    page.drop([trained.new_image], ".try-frame")
+    page.page.wait_for_selector("img[src^='blob:']")
+
+
+def test_the_webcam_is_answered_live(page: Tab) -> None:
+    page.turn_to("try")
+    page.page.locator("#view-try").get_by_role("button", name="Webcam").click()
+    page.shows(".rate", "answers a second")
+    rates = []
+    for _ in range(8):
+        page.page.wait_for_timeout(250)
+        rates.append(float(page.text(".rate").split()[0]))
+    assert max(rates) >= 10
+    page.page.click("text=Webcam off")
+    assert page.page.locator(".try-frame video").is_hidden()
+
+
+def test_an_export_is_downloaded(page: Tab, tmp_path: Path) -> None:
+    page.turn_to("ship")
+    page.page.click("button[aria-label='Make headstart bundle']")
+    with page.page.expect_download() as got:
+        page.page.click(".exports a")
+    got.value.save_as(tmp_path / "bundle.zip")
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
+        assert any(name.endswith("/bundle.json") for name in archive.namelist())
+    page.shows(".copy pre", "headstart serve ")
+    page.page.click("text=JavaScript")
+    page.shows(".copy pre", "await fetch(")
+
+
+def test_two_versions_are_compared(page: Tab, trained: Trained) -> None:
+    models = trained.served.folder / ".headstart/models"
+    shutil.copytree(models / "1", models / "2")
+    shutil.copy(models / "1.json", models / "2.json")
+    page.page.reload()
+    page.turn_to("ship")
+    page.page.click("button:text-is('Compare')")
+    page.shows(".lead", "Both are right for equally many")
+    figures = page.page.locator("[aria-label='Compare two versions'] td.number")
+    assert figures.nth(0).inner_text() == figures.nth(2).inner_text()
+    page.page.select_option("#view-ship .version select", "1")
+    page.shows(".copy pre", "models/1")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(running: Any, trained: Trained, scheme: str) -> None:
+    with tab(running, trained.served.link, bypass_csp=True, color_scheme=scheme) as page:
+        for view in ("train", "understand", "try", "ship", "collect"):
+            page.turn_to(view)
+            page.page.wait_for_timeout(300)
+            page.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+            assert judged(page.page) == []
+        page.page.locator("button.kind").first.click()
+        assert judged(page.page) == []

@@ -1,0 +1,279 @@
+"""The studio's project: classes, images, undo, and what happens to the folder from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from studio_place import Page, fill, image_bytes, opened
+
+from headstart.dataset import read_dataset
+from headstart.errors import HeadstartError
+from headstart.scan import scan_folder
+from headstart.studio.place import open_place
+from headstart.studio.project import Project
+from headstart.studio.trash import Move, Trash
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """All files of a project but the studio's own."""
+    found = [one for one in folder.rglob("*") if one.is_file()]
+    own = folder / ".headstart"
+    return {
+        str(one.relative_to(folder)): one.read_bytes() for one in found if own not in one.parents
+    }
+
+
+def test_overview(tmp_path: Path) -> None:
+    with opened(fill(tmp_path / "flowers")) as page:
+        found = page.get("/api/project")
+    assert found["name"] == "flowers"
+    assert found["classes"] == [{"name": "daisies", "images": 3}, {"name": "roses", "images": 3}]
+    assert (found["images"], found["training"], found["models"]) == (6, None, [])
+
+
+def test_a_new_folder_is_made(tmp_path: Path) -> None:
+    with opened(tmp_path / "a" / "b") as page:
+        assert page.counts() == {}
+        assert page.post("/api/classes", name="oak leaf")["name"] == "oak leaf"
+        assert page.counts() == {"oak leaf": 0}
+    assert (tmp_path / "a" / "b" / "oak leaf").is_dir()
+
+
+def test_pages_of_images(tmp_path: Path) -> None:
+    with opened(fill(tmp_path)) as page:
+        whole = page.get("/api/images")["images"]
+        parts = [page.get("/api/images", offset=at, limit=2) for at in (0, 2, 4, 6)]
+    assert [one for part in parts for one in part["images"]] == whole
+    assert [one["class"] for one in whole] == ["daisies"] * 3 + ["roses"] * 3
+    assert {part["total"] for part in parts} == {6}
+
+
+def _rename(page: Page) -> str:
+    return str(page.post("/api/classes/rename", name="roses", to="Rosen")["undo"])
+
+
+def _delete_class(page: Page) -> str:
+    return str(page.post("/api/classes/delete", name="roses")["undo"])
+
+
+def _delete(page: Page) -> str:
+    return str(page.post("/api/images/delete", ids=page.ids("roses")[:2])["undo"])
+
+
+def _move(page: Page) -> str:
+    ids = page.ids("roses")
+    return str(page.post("/api/images/move", ids=ids, class_="daisies")["undo"])
+
+
+CHANGES = (
+    (_rename, {"daisies": 3, "Rosen": 3}),
+    (_delete_class, {"daisies": 3}),
+    (_delete, {"daisies": 3, "roses": 1}),
+    (_move, {"daisies": 6, "roses": 0}),
+)
+
+
+@pytest.mark.parametrize(("change", "after"), CHANGES)
+@pytest.mark.parametrize("again", [False, True])
+def test_changes_and_undo(tmp_path: Path, change: object, after: object, again: bool) -> None:
+    before = _files(fill(tmp_path))
+    with opened(tmp_path) as page:
+        undo = change(page)  # type: ignore[operator]
+        assert page.counts() == after
+        if not again:
+            page.post("/api/undo", undo=undo)
+    if again:  # after a restart
+        with opened(tmp_path) as page:
+            assert page.counts() == after
+            assert page.post("/api/undo", undo=undo)["missing"] == 0
+    assert _files(tmp_path) == before
+
+
+def test_undo_once(tmp_path: Path) -> None:
+    with opened(fill(tmp_path)) as page:
+        undo = _delete(page)
+        page.post("/api/undo", undo=undo)
+        told = page.post("/api/undo", 404, undo=undo)
+    assert "nothing to undo" in told["error"]["message"]
+
+
+def test_undo_past_what_came_in_the_meantime(tmp_path: Path) -> None:
+    before = _files(fill(tmp_path))
+    with opened(tmp_path) as page:
+        undo = _delete_class(page)
+        page.upload(("0.png", image_bytes(77)), class_name="roses")
+        page.post("/api/undo", undo=undo)
+        assert page.counts() == {"daisies": 3, "roses": 4}
+    found = _files(tmp_path)
+    assert sorted(before.values()) == sorted(set(found.values()) - {image_bytes(77)})
+
+
+def test_moving_keeps_files_of_the_same_name(tmp_path: Path) -> None:
+    with opened(fill(tmp_path)) as page:
+        _move(page)
+        names = [one["name"] for one in page.get("/api/images")["images"]]
+    assert sorted(names) == ["0-2.png", "0.png", "1-2.png", "1.png", "2-2.png", "2.png"]
+
+
+def test_a_step_cut_short_can_be_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, trash = _files(fill(tmp_path)), Trash(open_place(tmp_path))
+    real, calls = os.rename, 0
+
+    def rename(*paths: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise OSError(5, "the disk is gone")
+        real(*paths)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("headstart.studio.trash.os.rename", rename)
+    with pytest.raises(HeadstartError, match="the disk is gone"):
+        trash.delete(["roses/0.png", "roses/1.png", "roses/2.png"])
+    assert len(_files(tmp_path)) == len(before) - 1
+    (step,) = os.listdir(tmp_path / ".headstart" / "trash")
+    assert trash.undo(step) == (1, 2)
+    assert _files(tmp_path) == before
+
+
+def test_no_file_is_renamed_over_another(tmp_path: Path) -> None:
+    trash = Trash(open_place(fill(tmp_path)))
+    with pytest.raises(HeadstartError, match="another file of that name"):
+        trash.rename([Move("roses/0.png", "roses/1.png")])
+
+
+def test_what_others_do_to_the_folder_is_seen(tmp_path: Path) -> None:
+    with opened(fill(tmp_path)) as page:
+        version = page.get("/api/project")["version"]
+        fill(tmp_path, ["tulips"], 2)
+        (tmp_path / "roses" / "0.png").unlink()
+        (tmp_path / "roses" / "notes.txt").write_text("no image")
+        assert page.counts() == {"daisies": 3, "roses": 2, "tulips": 2}
+        shutil.rmtree(tmp_path / "daisies")
+        assert page.counts() == {"roses": 2, "tulips": 2}
+        assert page.get("/api/project")["version"] > version
+
+
+def test_nothing_changes_nothing(tmp_path: Path) -> None:
+    with opened(fill(tmp_path)) as page:
+        versions = {page.get("/api/project")["version"] for _ in range(5)}
+        told: list[int] = []
+        page.studio.project.on_change = told.append
+        page.studio.project.refresh()
+    assert (len(versions), told) == (1, [])
+
+
+def test_known_files_are_not_opened_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(fill(tmp_path)) as page:
+        seen: list[str] = []
+        monkeypatch.setattr("headstart.studio.tree.why_unusable", seen.append)
+        fill(tmp_path, ["roses"], 4)
+        assert page.counts()["roses"] == 4
+    assert [Path(one).name for one in seen] == ["3.png"]
+
+
+def test_a_replaced_image_has_another_id(tmp_path: Path) -> None:
+    with opened(fill(tmp_path)) as page:
+        before = page.ids("roses")
+        (tmp_path / "roses" / "new").write_bytes(image_bytes(9))
+        os.replace(tmp_path / "roses" / "new", tmp_path / "roses" / "1.png")
+        after = page.ids("roses")
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
+
+
+def test_ready_made_split(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        fill(tmp_path / part, ("ants", "bees"), 2)
+    with opened(tmp_path) as page:
+        assert page.counts() == {"ants": 4, "bees": 4}
+        page.upload(("new.png", image_bytes(5)), class_name="ants")
+        ids = page.get("/api/images", **{"class": "bees"})["images"]
+        page.post("/api/images/move", ids=[ids[-1]["id"]], class_="ants")
+        page.post("/api/classes/rename", name="ants", to="emmets")
+        page.post("/api/classes", name="wasps")
+        assert page.counts() == {"bees": 3, "emmets": 6, "wasps": 0}
+    assert sorted(os.listdir(tmp_path / "train" / "emmets")) == ["0.png", "1.png", "new.png"]
+    assert sorted(os.listdir(tmp_path / "val" / "emmets")) == ["0.png", "1-2.png", "1.png"]
+    assert (tmp_path / "train" / "wasps").is_dir()
+
+
+def test_classes_are_those_of_the_command_line(tmp_path: Path) -> None:
+    fill(tmp_path, ("caf\u00e9", "cafe\u0301", "a\nb", "<b>x</b>".replace("/", "-")))
+    (tmp_path / "roses" / "red").mkdir(parents=True)
+    (tmp_path / "roses" / "red" / "0.png").write_bytes(image_bytes(1))
+    dataset = read_dataset(tmp_path)
+    with opened(tmp_path) as page:
+        counts = page.counts()
+    assert tuple(counts) == dataset.class_names
+    assert list(counts.values()) == [(dataset.labels == one).sum() for one in range(4)]
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    fill(tmp_path / "outside", ["secret"])
+    (fill(tmp_path / "p") / "link").symlink_to(tmp_path / "outside" / "secret")
+    (tmp_path / "p" / "roses" / "link.png").symlink_to(tmp_path / "outside" / "secret" / "0.png")
+    with opened(tmp_path / "p") as page:
+        assert page.counts() == {"daisies": 3, "roses": 3}
+        told = page.post("/api/classes", 409, name="link")
+    assert "a file 'link'" in told["error"]["message"]
+
+
+def test_a_data_set_passes_over_what_the_studio_keeps(tmp_path: Path) -> None:
+    fill(tmp_path)
+    before = scan_folder(str(tmp_path))
+    with opened(tmp_path) as page:
+        page.client.get(f"/api/images/{page.ids('roses')[0]}/thumbnail")
+        page.upload(("0.png", image_bytes(50)), class_name="roses")
+        _delete(page)
+        page.post("/api/undo", undo=os.listdir(tmp_path / ".headstart" / "trash")[0])
+    assert (tmp_path / ".headstart" / "thumbnails").is_dir()
+    after = scan_folder(str(tmp_path))
+    assert (after.problems, after.folders) == (before.problems, before.folders)
+    assert read_dataset(tmp_path).found == 7
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda path: path.write_text("x"), "is a file. Expected a folder"),
+        (lambda path: (path.mkdir(), (path / ".headstart").symlink_to("/tmp")), "is a link"),
+        (lambda path: (path.mkdir(), (path / ".headstart").write_text("x")), "cannot be written"),
+    ],
+)
+def test_no_project(tmp_path: Path, make: object, match: str) -> None:
+    make(tmp_path / "p")  # type: ignore[operator]
+    with pytest.raises(HeadstartError, match=match):
+        Project(open_place(tmp_path / "p"))
+
+
+def test_events_of_changes(tmp_path: Path) -> None:
+    with opened(fill(tmp_path)) as page:
+        told: list[object] = []
+        page.studio.events.tell = lambda *event: told.append(event)  # type: ignore[method-assign]
+        version = page.post("/api/classes", name="tulips")["version"]
+    assert told == [("project", "", {"version": version})]
+
+
+def test_what_is_gone_is_told(tmp_path: Path) -> None:
+    with opened(fill(tmp_path)) as page:
+        assert (
+            "no such image" in page.post("/api/images/delete", 404, ids=["x"])["error"]["message"]
+        )
+        assert "No image" in page.post("/api/images/delete", 404, ids=[])["error"]["message"]
+        told = page.post("/api/classes/delete", 404, name="\x1bnone")
+        assert told["error"]["message"].startswith("There is no class '\\x1bnone'.")
+        assert page.post("/api/images/delete", 422, ids=7)["error"]["message"].startswith(
+            "The requ"
+        )
+        assert page.client.get("/api/images/none/thumbnail").status_code == 404
+        assert page.client.get("/api/images", params={"class": "none"}).status_code == 404
+
+
+def test_the_journal_is_written_first(tmp_path: Path) -> None:
+    trash = Trash(open_place(fill(tmp_path)))
+    key = trash.rename([Move("roses/0.png", "daisies/9.png")])
+    journal = tmp_path / ".headstart" / "trash" / key / "journal.json"
+    assert json.loads(journal.read_text()) == {"moves": [["roses/0.png", "daisies/9.png"]]}
