@@ -68,3 +68,12 @@ def open_openvino(path: Path) -> Run:
     """By OpenVINO, on the processor in float32: by itself it may take bfloat16."""
     compiled = compile_network(read_network(path), {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda images: np.array(compiled({INPUT: images})[OUTPUT], np.float32)
+
+
+OPEN: dict[str, Callable[[Path], Run]] = {
+    "keras": open_keras,
+    "onnx": open_onnx,
+    "openvino": open_openvino,
+    "litert": open_litert,
+    "saved_model": open_saved_model,
+}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,6 @@ from headstart.exporting.subject import description
 from headstart.exporting.target import Target
 
 STAGE = "convert"
-_OPEN: dict[str, Callable[[Path], runtimes.Run]] = {
-    "keras": runtimes.open_keras,
-    "onnx": runtimes.open_onnx,
-    "openvino": runtimes.open_openvino,
-    "litert": runtimes.open_litert,
-    "saved_model": runtimes.open_saved_model,
-}
 
 
 def write_checked(order: Order, target: Target) -> Export:
@@ -38,7 +30,7 @@ def write_checked(order: Order, target: Target) -> Export:
     about = description(order.subject, order.format, int8=order.int8)
     with progress.stage(STAGE):
         _write(order, target.path, about)
-    run = _OPEN[order.format](target.path)
+    run = runtimes.OPEN[order.format](target.path)
     expected, material = order.expected, order.expected.material
     got = checking.answer(run, material.images)
     found = checking.agreement(got, expected.float32, material.source)
