@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from headstart.dataset import read_dataset
@@ -159,9 +160,11 @@ class Studio:
         self.events.tell("job", record.id, record.to_dict())
 
     def _watch(self) -> None:
-        self.thumbnails.tidy(self.project.view)
+        with suppress(OSError):
+            self.thumbnails.tidy(self.project.view)
         while not self._ended.wait(_LOOK):
-            self.project.refresh()
+            with suppress(OSError):  # the disk is away: the next look may see it again
+                self.project.refresh()
 
     def stop_listening(self) -> None:
         """End the streams of events, which would keep the server from stopping."""

@@ -69,7 +69,8 @@ class Trash:
     def steps(self) -> list[Values]:
         """The last steps that can be undone, the newest first: `undo`, and what `about` said."""
         found: list[Values] = []
-        for key in sorted(os.listdir(self.place.trash), reverse=True):
+        keys = os.listdir(self.place.trash) if self.place.trash.is_dir() else []
+        for key in sorted(keys, reverse=True):
             if len(found) == _MOST_STEPS:
                 break
             try:
