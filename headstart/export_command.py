@@ -55,7 +55,7 @@ def export(
     ],
     options: ExportOptions,
 ) -> None:
-    """Write a classifier as Keras, ONNX, OpenVINO, LiteRT or SavedModel."""
+    """Write a classifier for another runtime, checked there."""
     from headstart.exporting import export as write
 
     with console.progress_shown():

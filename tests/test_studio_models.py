@@ -108,7 +108,7 @@ def test_predictions_are_those_of_python(page: Page) -> None:
     assert told["candidates"] == list(expected.candidates or ())
     assert told["map"] is None
     mapped = page.client.post("/api/models/1/predict?map=1", content=data).json()
-    assert mapped["map"].startswith("data:image/png;base64,iVBOR")
+    assert mapped["map"].startswith("data:image/jpeg;base64,/9j/")
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", image_bytes()[:200]])

@@ -165,7 +165,7 @@ def test_every_route_that_changes_is_in_the_table(place: tuple[Studio, App]) -> 
 
 READS = (
     "/api/project", "/api/images", "/api/images/x/thumbnail", "/api/images/x/full", "/api/events",
-    "/api/checkup", "/api/choices", "/api/jobs/x", "/api/models/1/report",
+    "/api/checkup", "/api/undo", "/api/choices", "/api/jobs/x", "/api/models/1/report",
     "/api/models/1/report.html", "/api/models/1/images", "/api/models/1/map/x",
     "/api/models/1/compare/2", "/api/models/1/exports/x.zip", "/api/models/1/usage",
 )  # fmt: skip

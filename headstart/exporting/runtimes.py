@@ -14,7 +14,7 @@ import numpy.typing as npt
 from headstart.engine import compile_network, read_network
 from headstart.exporting.result import INPUT, OUTPUT
 from headstart.extras import require
-from headstart.frameworks import load_keras, without_stderr
+from headstart.frameworks import load_keras, without_retracing_remarks, without_stderr
 from headstart.images import Pixels
 from headstart.workers import cpu_count
 
@@ -25,7 +25,12 @@ Run = Callable[[Pixels], Answers]
 def open_keras(path: Path) -> Run:
     """By plain Keras, in safe mode."""
     model = load_keras().saving.load_model(path, compile=False, safe_mode=True)
-    return lambda images: np.asarray(model.predict_on_batch(images), np.float32)
+
+    def run(images: Pixels) -> Answers:
+        with without_retracing_remarks():
+            return np.asarray(model.predict_on_batch(images), np.float32)
+
+    return run
 
 
 def open_saved_model(path: Path) -> Run:
@@ -68,3 +73,12 @@ def open_openvino(path: Path) -> Run:
     """By OpenVINO, on the processor in float32: by itself it may take bfloat16."""
     compiled = compile_network(read_network(path), {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda images: np.array(compiled({INPUT: images})[OUTPUT], np.float32)
+
+
+OPEN: dict[str, Callable[[Path], Run]] = {
+    "keras": open_keras,
+    "onnx": open_onnx,
+    "openvino": open_openvino,
+    "litert": open_litert,
+    "saved_model": open_saved_model,
+}

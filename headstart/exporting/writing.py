@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from headstart import progress
 from headstart.conversion import file_digest
+from headstart.errors import HeadstartError
 from headstart.exporting import checking, onnx_writing, openvino_writing, runtimes
 from headstart.exporting import tensorflow_writing as by_tensorflow
 from headstart.exporting.network import check_plain, keras_classifier
@@ -20,13 +20,6 @@ from headstart.exporting.subject import description
 from headstart.exporting.target import Target
 
 STAGE = "convert"
-_OPEN: dict[str, Callable[[Path], runtimes.Run]] = {
-    "keras": runtimes.open_keras,
-    "onnx": runtimes.open_onnx,
-    "openvino": runtimes.open_openvino,
-    "litert": runtimes.open_litert,
-    "saved_model": runtimes.open_saved_model,
-}
 
 
 def write_checked(order: Order, target: Target) -> Export:
@@ -38,7 +31,7 @@ def write_checked(order: Order, target: Target) -> Export:
     about = description(order.subject, order.format, int8=order.int8)
     with progress.stage(STAGE):
         _write(order, target.path, about)
-    run = _OPEN[order.format](target.path)
+    run = runtimes.OPEN[order.format](target.path)
     expected, material = order.expected, order.expected.material
     got = checking.answer(run, material.images)
     found = checking.agreement(got, expected.float32, material.source)
@@ -79,7 +72,7 @@ def _details(name: str) -> tuple[tuple[str, str], ...]:
 
 def _write(order: Order, path: Path, about: dict[str, Any]) -> None:
     if order.format == "openvino" and not order.int8:
-        openvino_writing.write_openvino(order.subject.classifier, path, about)
+        _write_openvino(order, path, about)
         return
     backbone = order.subject.backbone(order.weights)
     model = keras_classifier(order.subject.classifier, backbone)
@@ -95,6 +88,19 @@ def _write(order: Order, path: Path, about: dict[str, Any]) -> None:
         _write_int8(order, model, path, about)
     else:
         onnx_writing.write_onnx(model, path, about)
+
+
+def _write_openvino(order: Order, path: Path, about: dict[str, Any]) -> None:
+    """Out of the bundle's own networks; out of Keras where these take one image at a time."""
+    classifier = order.subject.classifier
+    try:
+        openvino_writing.write_openvino(classifier, path, about)
+    except openvino_writing.FixedBatch as fixed:
+        try:
+            backbone = order.subject.backbone(order.weights)
+        except HeadstartError:
+            raise fixed from None
+        openvino_writing.write_from_keras(keras_classifier(classifier, backbone), path, about)
 
 
 def _write_int8(order: Order, model: Any, path: Path, about: dict[str, Any]) -> None:
