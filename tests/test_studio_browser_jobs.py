@@ -14,7 +14,7 @@ RUNNING, CURVE = ".job[data-state=running]", ".curve polyline"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return make_folders(tmp_path / "project", 40, ("daisies", "roses", "tulips"))
+    return make_folders(tmp_path / "project", 60, ("daisies", "roses", "tulips"))
 
 
 def start(page: Tab) -> None:
@@ -23,7 +23,7 @@ def start(page: Tab) -> None:
     page.page.check("input[value=good]")
     page.page.click(".advanced summary")
     page.page.locator("option[value=tiny]").wait_for(state="attached")
-    for place, value in enumerate(("tiny", "224", "all", "none")):
+    for place, value in enumerate(("tiny", "384", "all", "none")):
         page.page.select_option(f".fields select >> nth={place}", value)
     page.page.click(".train-form button")
     page.page.wait_for_selector(RUNNING)

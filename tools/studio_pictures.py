@@ -115,6 +115,7 @@ def shot(running: Any, link: str, how: tuple[str, int, str], new: Path) -> Image
     tab.goto(link)
     tab.wait_for_selector("html[data-ready=yes]")
     prepare(tab, view, new)
+    tab.evaluate("scrollTo(0, 0)")
     content = tab.screenshot()
     window.close()
     return Image.open(io.BytesIO(content)).convert("RGB")

@@ -3,9 +3,9 @@
 import { h, show, svg } from "./dom.js";
 import { texts } from "./texts.js";
 
-const WIDTH = 480;
-const HEIGHT = 190;
-const EDGE = { left: 42, right: 12, top: 12, bottom: 26 };
+const WIDTH = 330;
+const HEIGHT = 150;
+const EDGE = { left: 38, right: 8, top: 12, bottom: 24 };
 
 function points(values, x, y) {
   return values
