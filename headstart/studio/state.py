@@ -105,6 +105,9 @@ class Studio:
             HeadstartError: A choice that does not exist.
             Conflict: One is running.
         """
+        options = {
+            name: display(one) if isinstance(one, str) else one for name, one in options.items()
+        }
         recipe_of(time, options)
         found = len(read_dataset(self.place.root).paths)
         request = {
