@@ -142,6 +142,7 @@ class Studio:
 
     def checkup(self) -> dict[str, Any]:
         """What the check-up found, as JSON values."""
+        self.project.refresh()
         shown = [one.to_dict() for one in self.findings.shown()]
         job = self.jobs.newest("checkup")
         return {
