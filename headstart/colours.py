@@ -47,8 +47,12 @@ def shrunk(
     limit = _limit(strip for _, strip in _strips(image, down)) if _is_deep(image) else 0.0
     whole = Image.new("RGB", (-(-image.width // across), -(-image.height // down)))
     for top, strip in _strips(image, down):
-        part = _deep_to_rgb(strip, limit) if limit else _shallow_to_rgb(strip)
-        whole.paste(part.reduce((across, down)), (0, top // down))
+        if strip.mode == "RGBA":  # the same, and several times faster
+            part = _shallow_to_rgb(strip.convert("RGBa").reduce((across, down)))
+        else:
+            part = _deep_to_rgb(strip, limit) if limit else _shallow_to_rgb(strip)
+            part = part.reduce((across, down))
+        whole.paste(part, (0, top // down))
     return whole, size
 
 
