@@ -109,7 +109,7 @@ def measure(kind: str, options: argparse.Namespace, folder: Path) -> dict[str, A
 def table(kinds: Mapping[str, Any]) -> str:
     """The figures as Markdown, one row for each format and kind."""
     lines = [
-        "| format | classifier | agreement | largest difference | loss of accuracy | MB | images/s |",
+        "| format | classifier | agreement | largest difference | accuracy lost | MB | images/s |",
         "|---|---|---|---|---|---|---|",
     ]
     for kind, found in kinds.items():
