@@ -27,22 +27,29 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return _shallow_to_rgb(image)
 
 
-def shrunk(image: Image.Image, smallest: tuple[int, int]) -> Image.Image:
+def shrunk(
+    image: Image.Image, smallest: tuple[int, int]
+) -> tuple[Image.Image, tuple[float, float]]:
     """A large loaded image in RGB, smaller by whole factors, but at least of a size.
 
     Args:
         image: The image.
         smallest: (width, height) that it still has, where it has them now.
+
+    Returns:
+        The smaller image, and its exact (width, height): the last column and row may stand for
+        less than the others.
     """
     across, down = (max(1, image.size[side] // smallest[side]) for side in (0, 1))
+    size = image.width / across, image.height / down
     if image.mode == "RGB":
-        return image.reduce((across, down))
+        return image.reduce((across, down)), size
     limit = _limit(strip for _, strip in _strips(image, down)) if _is_deep(image) else 0.0
     whole = Image.new("RGB", (-(-image.width // across), -(-image.height // down)))
     for top, strip in _strips(image, down):
         part = _deep_to_rgb(strip, limit) if limit else _shallow_to_rgb(strip)
         whole.paste(part.reduce((across, down)), (0, top // down))
-    return whole
+    return whole, size
 
 
 def _strips(image: Image.Image, down: int) -> Iterator[tuple[int, Image.Image]]:

@@ -22,7 +22,7 @@ class Framing:
     target: tuple[int, int, int, int]
 
 
-def frame(size: tuple[int, int], target: tuple[int, int], resize: str) -> Framing:
+def frame(size: tuple[float, float], target: tuple[int, int], resize: str) -> Framing:
     """Say what becomes of an image of `size` where the network sees `target`.
 
     Args:

@@ -60,11 +60,13 @@ _PILLOW_ERRORS = (
     MemoryError,
     ValueError,
     NotImplementedError,
+    RuntimeError,  # of AVIF
     OverflowError,
     EOFError,
     IndexError,
     KeyError,
     TypeError,
+    RuntimeError,  # of the decoders of HEIC and AVIF
     struct.error,
     Warning,  # where the caller turns warnings into errors
 )
@@ -213,13 +215,14 @@ def _open(file: guard.CountedFile, kind: str) -> Image.Image:
 def _finish(image: Image.Image, image_size: tuple[int, int], resize: str) -> Decoded:
     image.load()  # which turns a TIFF already, and takes its orientation away
     orientation, target = _orientation(image), _before_turning(image, image_size)
+    size: tuple[float, float] = image.size
     if image.mode != "RGB" and image.width * image.height > colours.LARGE:
         twice = (2 * target[0], 2 * target[1])
-        image = colours.shrunk(image, _wanted(image.size, twice, resize))
+        image, size = colours.shrunk(image, _wanted(image.size, twice, resize))
     image = colours.to_rgb(image)
-    small = _resize(image, target, resize)
-    whole = small if resize == "squash" else image
-    grey = whole.resize((formats.THUMBNAIL,) * 2, Image.Resampling.BOX).convert("L")
+    small = _resize(image, size, target, resize)
+    whole, size = (small, small.size) if resize == "squash" else (image, size)
+    grey = whole.resize((formats.THUMBNAIL,) * 2, Image.Resampling.BOX, (0, 0, *size)).convert("L")
     if orientation > 1:
         small, grey = (part.transpose(_TRANSPOSE[orientation]) for part in (small, grey))
     return Decoded(np.asarray(small), np.asarray(grey))
@@ -230,7 +233,7 @@ def upright(image: Image.Image) -> Image.Image:
     image.load()
     orientation = _orientation(image)
     if image.width * image.height > colours.LARGE:
-        image = colours.shrunk(image, _wanted(image.size, (_SIDE, _SIDE), "crop"))
+        image, _ = colours.shrunk(image, _wanted(image.size, (_SIDE, _SIDE), "crop"))
     image = colours.to_rgb(image)
     return image.transpose(_TRANSPOSE[orientation]) if orientation > 1 else image
 
@@ -258,14 +261,16 @@ def _wanted(size: tuple[int, int], target: tuple[int, int], resize: str) -> tupl
     return (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
 
 
-def _resize(image: Image.Image, target: tuple[int, int], resize: str) -> Image.Image:
+def _resize(
+    image: Image.Image, size: tuple[float, float], target: tuple[int, int], resize: str
+) -> Image.Image:
     if resize == "squash":
-        return image.resize(target, FILTER, reducing_gap=2.0)
-    framing = frame(image.size, target, resize)
+        return image.resize(target, FILTER, box=(0, 0, *size), reducing_gap=2.0)
+    framing = frame(size, target, resize)
     if resize == "crop":
         return image.resize(target, FILTER, box=framing.source, reducing_gap=2.0)
     left, top, right, bottom = framing.target
     padded = Image.new("RGB", target, PAD_COLOUR)
-    inner = image.resize((right - left, bottom - top), FILTER, reducing_gap=2.0)
+    inner = image.resize((right - left, bottom - top), FILTER, box=(0, 0, *size), reducing_gap=2.0)
     padded.paste(inner, (left, top))
     return padded

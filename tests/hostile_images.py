@@ -1,6 +1,6 @@
 """Image files that mean harm: mutated ones by the thousand, and small ones that unpack hugely.
 
-`mutated(count, seed)` and `bombs()` give names and bytes; nothing in them is kept between calls.
+`mutated(count, seed)` gives names and bytes, `BOMBS` names and what makes the bytes.
 """
 
 from __future__ import annotations
@@ -186,10 +186,11 @@ def _gif(width: int, height: int, frames: int = 1, comment: int = 0) -> bytes:
     return screen + remark + frame * frames + b";"
 
 
-def _jpeg_of(width: int, height: int) -> bytes:
+def _jpeg_of(width: int, height: int, *, progressive: bool = False) -> bytes:
     """A small JPEG that claims another size."""
-    data = bytearray(sound("JPEG", 16))
-    place = data.index(b"\xff\xc0")
+    small = Image.new("RGB", (16, 16), "red")
+    data = bytearray(encoded(small, "JPEG", progressive=progressive, subsampling=0))
+    place = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
     data[place + 5 : place + 9] = struct.pack(">HH", height, width)
     return bytes(data)
 
@@ -224,30 +225,41 @@ def _bmp(width: int, height: int, compression: int = 0, pixels: bytes = b"") -> 
     )
 
 
-def bombs() -> Iterator[tuple[str, bytes]]:
-    """Files of at most a few megabytes that claim or unpack to far more, or take long to read."""
-    side = 9_400  # just under the limit of pixels
-    yield "13000x13000.png", png(13_000, 13_000, full=False)
-    yield "rgb.png", png(side, side)
-    yield "rgba.png", png(side, side, colour=6)
-    yield "grey16.png", png(side, side, colour=0, bits=16)
-    yield "ztxt.png", png(8, 8, more=_chunk(b"zTXt", b"a\0\0" + _zeros(1 << 30)))
-    yield "iccp.png", png(8, 8, more=_chunk(b"iCCP", b"a\0\0" + _zeros(1 << 30)))
-    yield "chunks.png", png(8, 8, more=_chunk(b"tEXt", b"a\0b") * 300_000)
-    yield "65535x65535.gif", _gif(65_535, 65_535)
-    yield "frames.gif", _gif(4000, 4000, frames=20_000)
-    yield "comment.gif", _gif(4, 4, comment=40_000)
-    yield "rgba.tif", tiff_of_zeros(side, 4, 8)
-    yield "grey32.tif", tiff_of_zeros(side, 1, 32)
-    yield "overlapping.tif", _tiff_overlapping()
-    yield "loop.tif", _tiff_loop()
-    yield "65500x65500.jpg", _jpeg_of(65_500, 65_500)
-    yield "9400x9400.jpg", _jpeg_of(side, side)
-    yield "scans.jpg", _jpeg_scans(3000)
-    yield "fill.jpg", b"\xff\xd8" + b"\xff" * 20_000_000
-    yield "segments.jpg", b"\xff\xd8" + b"\xff\xfe\0\x02" * 5_000_000
-    yield "16383x16383.webp", _webp(16_383, 16_383)
-    yield "9400x9400.webp", _webp(side, side)
-    yield "65535x65535.bmp", _bmp(65_535, 65_535)
-    yield "runs.bmp", _bmp(4000, 3000, 1, b"\1\0" * 12_000_000)
-    yield "9400x9400.bmp", _bmp(side, side, 1, b"\xff\0" * (side * side // 255 + 1))
+_SIDE = 9_400  # pixels; just under the limit
+_MANY = 64_000_000  # bytes of zeros in a part that holds text
+Bomb = Callable[[], bytes]
+# A few bytes to a few megabytes that claim or unpack to far more, or take long to read.
+QUICK_BOMBS: dict[str, Bomb] = {
+    "13000x13000.png": lambda: png(13_000, 13_000, full=False),
+    "ztxt.png": lambda: png(8, 8, more=_chunk(b"zTXt", b"a\0\0" + _zeros(_MANY))),
+    "itxt.png": lambda: png(8, 8, more=_chunk(b"iTXt", b"a\0\1\0\0\0" + _zeros(_MANY))),
+    "iccp.png": lambda: png(8, 8, more=_chunk(b"iCCP", b"a\0\0" + _zeros(_MANY))),
+    "chunks.png": lambda: png(8, 8, more=_chunk(b"tEXt", b"a\0b") * 300_000),
+    "65535x65535.gif": lambda: _gif(65_535, 65_535),
+    "frames.gif": lambda: _gif(4, 4, frames=200_000),
+    "comment.gif": lambda: _gif(4, 4, comment=40_000),
+    "overlapping.tif": _tiff_overlapping,
+    "loop.tif": _tiff_loop,
+    "65500x65500.jpg": lambda: _jpeg_of(65_500, 65_500),
+    "9400x9400.jpg": lambda: _jpeg_of(_SIDE, _SIDE),
+    "fill.jpg": lambda: b"\xff\xd8" + b"\xff" * 20_000_000,
+    "segments.jpg": lambda: b"\xff\xd8" + b"\xff\xfe\0\x02" * 5_000_000,
+    "16383x16383.webp": lambda: _webp(16_383, 16_383),
+    "9400x9400.webp": lambda: _webp(_SIDE, _SIDE),
+    "65535x65535.bmp": lambda: _bmp(65_535, 65_535),
+    "runs.bmp": lambda: _bmp(4000, 3000, 1, b"\1\0" * 12_000_000),
+    "short_runs.bmp": lambda: _bmp(2000, 1900, 1, b"\1\0" * 8_000_000),
+    "one_row.bmp": lambda: _bmp(3_900_000, 1, 1, b"\1\0\0\0\0\1"),
+}
+# These take seconds to make, or to decode.
+BOMBS: dict[str, Bomb] = {
+    **QUICK_BOMBS,
+    "rgb.png": lambda: png(_SIDE, _SIDE),
+    "rgba.png": lambda: png(_SIDE, _SIDE, colour=6),
+    "grey16.png": lambda: png(_SIDE, _SIDE, colour=0, bits=16),
+    "rgba.tif": lambda: tiff_of_zeros(_SIDE, 4, 8),
+    "grey32.tif": lambda: tiff_of_zeros(_SIDE, 1, 32),
+    "scans.jpg": lambda: _jpeg_scans(3000),
+    "progressive.jpg": lambda: _jpeg_of(_SIDE, _SIDE, progressive=True),
+    "6000x5800.webp": lambda: _webp(6000, 5800),
+}

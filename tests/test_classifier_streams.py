@@ -84,10 +84,10 @@ def test_several_threads_at_once(
     opened: list[Prefix] = []
     start = Prefix.open
 
-    def slowly(self: Prefix) -> Any:
+    def slowly(self: Prefix, threads: int) -> Any:
         opened.append(self)
         time.sleep(0.1)
-        return start(self)
+        return start(self, threads)
 
     monkeypatch.setattr(Prefix, "open", slowly)
     with ThreadPoolExecutor(8) as pool:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import base64
 import io
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from command_line import run_command
 from conftest import STORED
 from PIL import Image
 from tiny_run import CLASSES, trained
@@ -16,10 +19,10 @@ from tiny_server import Server, command, serving
 
 from headstart.bundle import load
 from headstart.classifier import Classifier
+from headstart.formats import register_heic
 from headstart.web.logs import REQUEST_ID
 
 CLOSE = 1e-4
-KINDS = ["jpeg", "png", "webp", "bmp", "gif", "tiff"]
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +36,12 @@ def classifier() -> Classifier:
     return load(trained().bundle)
 
 
-def encode(image: Image.Image, kind: str, orientation: int = 1) -> bytes:
+def encode(image: Image.Image, kind: str, orientation: int = 1, **options: Any) -> bytes:
+    register_heic()
     content = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = orientation
-    with_exif = {"exif": exif} if kind in ("jpeg", "png", "webp") else {}
-    image.save(content, kind, **with_exif)
+    image.save(content, kind, **({"exif": exif} if orientation > 1 else {}), **options)
     return content.getvalue()
 
 
@@ -47,11 +50,14 @@ def photo() -> Image.Image:
         return image.convert("RGB").resize((90, 60))
 
 
+KINDS = ["jpeg", "mpo", "png", "webp", "bmp", "gif", "tiff", "heif", "avif"]
 IMAGES = [
     *(encode(photo(), kind) for kind in KINDS),
+    encode(photo(), "jpeg", progressive=True),
     *(
-        encode(photo().transpose(how) if how is not None else photo(), "jpeg", number)
+        encode(photo().transpose(how) if how is not None else photo(), kind, number)
         for number, how in STORED.items()
+        for kind in ("jpeg", "png")
     ),
     encode(photo().convert("L"), "png"),
     encode(photo().convert("RGBA"), "png"),
@@ -73,6 +79,29 @@ def test_answers_are_those_of_python(server: Server, classifier: Classifier, ima
         assert abs(one["probability"] - expected.probabilities[one["label"]]) <= CLOSE
     assert got["candidates"] == (expected.candidates and list(expected.candidates))
     assert got["unknown"] == expected.unknown
+    given: dict[str, Any] = {"name": "image", "datatype": "BYTES", "shape": [1]}
+    given["data"] = [base64.b64encode(image).decode()]
+    reply = server.client.post("/v2/models/bundle/infer", json={"inputs": [given]}).json()
+    probabilities, label = (one["data"] for one in reply["outputs"])
+    assert label == [expected.label]
+    assert np.abs(np.array(probabilities) - classifier.predict_proba(image)).max() <= CLOSE
+
+
+def test_answers_are_those_of_the_command(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for number, image in enumerate(IMAGES):
+        (tmp_path / f"{number:02}").write_bytes(image)
+    assert run_command(monkeypatch, "predict", trained().bundle, tmp_path, "--json") == 0
+    told = json.loads(capsys.readouterr().out)["predictions"]
+    assert len(told) == len(IMAGES)
+    for image, one in zip(IMAGES, told, strict=True):
+        got = server.client.post("/predict", content=image).json()
+        assert got["label"] == one["label"]
+        assert abs(got["probability"] - one["probability"]) <= CLOSE
 
 
 def test_what_an_answer_says_besides(server: Server) -> None:

@@ -123,3 +123,14 @@ def test_the_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
         assert httpx.post(f"{url}/predict", content=IMAGE, headers=TOKEN).json()["label"] in CLASSES
         process.terminate()
         process.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("module", ["fastapi", "uvicorn", "python_multipart", "prometheus_client"])
+def test_a_missing_package_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    assert run_command(monkeypatch, "serve", trained().bundle, "--port", "0") == 2
+    error = capsys.readouterr().err
+    assert f"The package '{module}' is needed for" in error
+    assert 'pip install "headstart[serve]"' in error

@@ -22,15 +22,15 @@ ATTACKS = {
     "as JSON": POST + ", credentials: 'include', headers: {'Content-Type': 'application/json'}})",
     "beacon": "navigator.sendBeacon(at + '/api/classes', '{\"name\": \"evil\"}')",
     "delete": (
-        "fetch(at + '/api/classes/delete', {method: 'POST', mode: 'no-cors', credentials: 'include', "
-        "body: '{\"name\": \"roses\"}'})"
+        "fetch(at + '/api/classes/delete', {method: 'POST', mode: 'no-cors', "
+        "credentials: 'include', body: '{\"name\": \"roses\"}'})"
     ),
     "form": (
         "const form = document.createElement('form'), field = document.createElement('input'), "
         "frame = document.createElement('iframe');"
         "frame.name = 'away'; form.target = 'away'; form.method = 'post'; "
         "form.enctype = 'text/plain'; form.action = at + '/api/classes'; "
-        "field.name = '{\"name\": \"evil\", \"x\": \"'; field.value = '\"}'; "
+        'field.name = \'{"name": "evil", "x": "\'; field.value = \'"}\'; '
         "form.append(field); document.body.append(frame, form); form.submit();"
     ),
     "upload": (
@@ -67,7 +67,7 @@ GIF = (
     "'R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs='), (one) => one.charCodeAt(0));"
 )
 HOSTILE = (
-    "<img src=x onerror=\"window.owned=1\">",
+    '<img src=x onerror="window.owned=1">',
     "<script>window.owned=1</script>",
     "\"><svg onload='window.owned=1'>",
     "javascript:window.owned=1",

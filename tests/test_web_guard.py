@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import httpx
 import pytest
-from asgi_call import ask, echo, make_scope
+from asgi_call import ask, echo, make_scope, served
 
 from headstart.errors import HeadstartError
 from headstart.web.guard import Access, Guard, is_loopback, loopback_hosts, split_host
@@ -152,3 +153,9 @@ def test_a_websocket_is_checked_as_what_changes_something() -> None:
     scope = make_scope(host=OWN, origin="https://evil.example")
     scope["type"] = "websocket"
     assert ask(Guard(echo, Access(HOSTS)), scope).body == b""
+
+
+def test_a_large_body_that_may_not_be_sent_is_read_so_that_the_answer_is_seen() -> None:
+    with served(Guard(echo, Access(("*",), token="secret"))) as (host, port):
+        reply = httpx.post(f"http://{host}:{port}/", content=bytes(20 << 20))
+    assert (reply.status_code, reply.headers["connection"]) == (401, "close")

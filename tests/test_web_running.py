@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from asgi_call import echo, served
 
 from headstart.errors import HeadstartError
 from headstart.web.patience import Patience
-from headstart.web.running import bind, url_of
+from headstart.web.running import bind, share, url_of
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 SLOW = """
@@ -86,6 +87,25 @@ def test_a_client_whose_headers_do_not_come_is_cut_off(sent: bytes) -> None:
             found = b""
         assert time.monotonic() - begin < 3
         assert found.count(b"200 OK") in (0, sent.count(GET))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system deals nothing out")
+def test_connections_are_dealt_out() -> None:
+    sockets = share(bind("127.0.0.1", 0), 2)
+    for one in sockets:
+        one.listen()
+        one.setblocking(False)
+    clients = [socket.create_connection(sockets[0].getsockname()) for _ in range(60)]
+    counts = [0, 0]
+    for number, one in enumerate(sockets):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                one.accept()[0].close()
+                counts[number] += 1
+    assert sum(counts) == 60
+    assert min(counts) >= 5
+    for opened in (*clients, *sockets):
+        opened.close()
 
 
 def test_slow_sockets_do_not_hold_others_up() -> None:

@@ -21,7 +21,8 @@ from typing import Any
 WIDTHS = (390, 820, 1440)  # pixels: phone, tablet, desktop
 SCHEMES = ("light", "dark")
 MISSING = (
-    "there is no Chromium: `apt-get install chromium` on Debian, or let CHROMIUM name the file of one"
+    "there is no Chromium: `apt-get install chromium` on Debian, or let CHROMIUM name the file of "
+    "one"
 )
 WORST = ("serious", "critical")
 _HEIGHT = 900

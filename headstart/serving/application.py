@@ -21,7 +21,7 @@ from headstart.versions import installed_versions
 from headstart.web.asgi import App, Scope
 from headstart.web.guard import Access, Guard
 from headstart.web.limits import Bounds, Limits
-from headstart.web.logs import RequestLog
+from headstart.web.logs import DEFECT, RequestLog
 
 _STATIC = Path(__file__).parent / "static"
 _PAGES = {"/": "page.html", "/static/page.js": "page.js", "/static/page.css": "page.css"}
@@ -31,7 +31,7 @@ OPEN_PATHS = frozenset(
 _QUIET = frozenset({"/health", "/metrics", "/v2/health/live", "/v2/health/ready"})
 _PAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -131,6 +131,10 @@ def _add_errors(app: FastAPI) -> None:
         reply.headers.update(error.headers or {})
         return reply
 
+    async def defect(request: Request, error: Any) -> Response:
+        return as_json({"error": DEFECT}, 500)
+
+    app.add_exception_handler(Exception, defect)  # which is raised again, to be logged
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(HeadstartError, bad_input)
     app.add_exception_handler(HTTPException, http)

@@ -22,6 +22,7 @@ from headstart.augment import prediction_views
 from headstart.classifier import Classifier, Vectors, plain_view
 from headstart.engine import to_half
 from headstart.images import BadImage, Pixels
+from headstart.web.logs import defect, log
 
 Encoded: TypeAlias = "bytes | Pixels"
 Outcome: TypeAlias = "Prediction | BadImage | Exception"
@@ -132,8 +133,11 @@ class Batcher:
                 continue
             try:
                 views = self._views(image)
-            except Exception as error:  # told to who asked; the thread goes on
+            except BadImage as error:
                 self._deliver([(group, index, error)])
+            except Exception as error:  # of a decoder, for an image of its own kind of wrong
+                log("defect", {"error": defect(error)}, level="error")
+                self._deliver([(group, index, BadImage(f"broken: {type(error).__name__}"))])
             else:
                 self._ready.put((group, index, views))
             del job, group, image

@@ -22,7 +22,8 @@ def manual(openapi: Mapping[str, Any]) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}: routes</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="stylesheet" href="/static/page.css"></head><body><main>'
+        '<link rel="icon" href="data:,"><link rel="stylesheet" href="/static/page.css">'
+        "</head><body><main>"
         f"<h1>{title} {escape(openapi['info']['version'])}</h1>"
         '<p>The same as <a href="/openapi.json">/openapi.json</a>, for other tools. '
         'A page to try it: <a href="/">/</a>.</p>'

@@ -1,7 +1,7 @@
-"""Several processes that answer on one socket; one that dies is replaced.
+"""Several processes that answer on one port; one that dies is replaced.
 
-All accept from the same listening socket, so a connection goes to whoever is free, and none is lost
-with a process that dies before it has accepted it. They share the processors.
+Each has a socket, which this process keeps open too: a connection that waits while its process is
+replaced is answered by the new one. They share the processors.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from headstart.serving.metrics import FOLDER
 from headstart.serving.place import Place
 from headstart.serving.settings import Settings
 from headstart.web.logs import log
+from headstart.web.running import BACKLOG, share
 
 _QUICK = 5.0  # seconds; a process that dies sooner is replaced ever more slowly
 _MOST_WAIT = 10.0
@@ -49,7 +50,8 @@ class Supervisor:
     """The processes of one server, from the first start to the end of the last."""
 
     def __init__(self, settings: Settings, places: Sequence[Place], bound: socket.socket) -> None:
-        self._settings, self._places, self._bound = settings, tuple(places), bound
+        self._settings, self._places = settings, tuple(places)
+        self._sockets = share(bound, settings.workers)
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[int, _Worker] = {}
         self._due: dict[int, float] = {}  # numbers to start again, and when
@@ -63,7 +65,8 @@ class Supervisor:
         Raises:
             HeadstartError: A process cannot begin, for the reason that it says.
         """
-        self._bound.listen(1024)
+        for one in self._sockets:
+            one.listen(BACKLOG)
         with _signals(self._stop.set), _metrics_folder() as folder:
             try:
                 for number in range(self._settings.workers):
@@ -77,7 +80,7 @@ class Supervisor:
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(
             target=work,
-            args=(self._settings, self._places, self._bound, theirs),
+            args=(self._settings, self._places, self._sockets[number], theirs),
             name=f"headstart-{number}",
         )
         process.start()
@@ -136,7 +139,8 @@ class Supervisor:
                 worker.process.kill()
                 worker.process.join()
             _forget(worker)
-        self._bound.close()
+        for one in self._sockets:
+            one.close()
 
 
 def _forget(worker: _Worker) -> None:

@@ -39,6 +39,7 @@ def make_app(studio: Studio) -> FastAPI:
     app = FastAPI(title="headstart studio", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(HeadstartError, _told)
     app.add_exception_handler(RequestValidationError, _misunderstood)
+    app.add_exception_handler(OSError, _refused)
     app.include_router(collecting.routes(studio))
     app.include_router(collecting.image_routes(studio))
     app.include_router(working.routes(studio))
@@ -95,6 +96,15 @@ def _add_page(app: FastAPI, studio: Studio) -> None:
 async def _told(request: Request, error: Exception) -> JSONResponse:
     status = next(code for kind, code in _STATUS if isinstance(error, kind))
     return JSONResponse({"error": {"message": str(error)}}, status)
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    why = getattr(error, "strerror", None) or str(error)
+    text = (
+        f"The system refused: {why}. Expected a folder that can be read and written, and space. "
+        "Check them."
+    )
+    return JSONResponse({"error": {"message": text}}, 500)
 
 
 async def _misunderstood(request: Request, error: Exception) -> JSONResponse:

@@ -31,6 +31,17 @@ def hold(path: Path) -> int:
     return descriptor
 
 
+def try_to_hold(path: Path) -> int | None:
+    """`hold`, but None where another process, or another place in this one, has locked it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        _lock(descriptor, False)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
 def is_held(path: Path) -> bool:
     """Whether a process that lives has locked the file."""
     try:

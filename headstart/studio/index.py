@@ -19,7 +19,7 @@ from headstart.dataset import displayed_names
 from headstart.errors import HeadstartError
 from headstart.layout import class_key, part_folders
 from headstart.scan import display, display_path
-from headstart.studio.tree import File, Tree
+from headstart.studio.tree import File, Folder, Tree
 
 
 class NotThere(HeadstartError):
@@ -103,7 +103,7 @@ class Index:
 
     def __init__(self, root: str) -> None:
         self._tree = Tree(root)
-        self._ids: dict[str, Image] = {}  # path -> image, as made last
+        self._built: dict[str, tuple[Folder, str, tuple[Image, ...]]] = {}  # by folder
         self.view = View()
 
     def refresh(self) -> View:
@@ -119,7 +119,6 @@ class Index:
         order = sorted(folders)
         images = {name: tuple(self._images(name, folders[name])) for name in order}
         by_id = {one.id: one for group in images.values() for one in group}
-        self._ids = {one.path: one for one in by_id.values()}
         version = max(self.view.version + 1, time.time_ns() // 1_000_000)
         return View(version, {name: folders[name] for name in order}, images, by_id, parts)
 
@@ -145,15 +144,26 @@ class Index:
             folder = self._tree.folders.get(path)
             if folder is None:
                 continue
-            for file in folder.images:
-                yield self._image(class_name, os.path.join(path, file.name), file)
+            yield from self._in_folder(class_name, path, folder)
             waiting += [os.path.join(path, name) for name in reversed(folder.folders)]
 
-    def _image(self, class_name: str, path: str, file: File) -> Image:
-        known = self._ids.get(path)
-        if known is not None and known.file is file and known.class_name == class_name:
-            return known
-        return Image(digest(f"{path}\0{file.size}\0{file.changed}"), class_name, path, file)
+    def _in_folder(self, class_name: str, path: str, folder: Folder) -> tuple[Image, ...]:
+        """The images of one folder; those that were there before are the same objects."""
+        before, name, built = self._built.get(path, (None, "", ()))
+        if before is folder and name == class_name:
+            return built
+        known = {one.file.name: one for one in built} if name == class_name else {}
+        found = []
+        for file in folder.images:
+            old = known.get(file.name)
+            if old is None or old.file is not file:
+                inside = f"{path}{os.sep}{file.name}"
+                old = Image(
+                    digest(f"{inside}\0{file.size}\0{file.changed}"), class_name, inside, file
+                )
+            found.append(old)
+        self._built[path] = folder, class_name, tuple(found)
+        return self._built[path][2]
 
 
 def listed(view: View, class_name: str, offset: int, limit: int) -> tuple[int, list[Image]]:

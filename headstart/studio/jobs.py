@@ -91,6 +91,11 @@ class Jobs:
             found = self._records.values()
             return next((one for one in found if (one.kind, one.state) == (kind, ACTIVE)), None)
 
+    def all_running(self) -> list[Record]:
+        """All that is running."""
+        with self._lock:
+            return [one for one in self._records.values() if one.state == ACTIVE]
+
     def newest(self, kind: str) -> Record | None:
         """The job of a kind that was started last."""
         with self._lock:
@@ -123,9 +128,7 @@ class Jobs:
 
     def _follow(self) -> None:
         while not self._ended.wait(_STEP):
-            with self._lock:
-                active = [one for one in self._records.values() if one.state == ACTIVE]
-            for record in active:
+            for record in self.all_running():
                 self._reap(record)
                 if record.read():
                     self._tell(record)
@@ -159,7 +162,8 @@ def _press(record: Record) -> None:
     with suppress(OSError):
         since = time.time() - (record.folder / "cancelled").stat().st_mtime
         if since > GRACE:
-            _signal(record, signal.SIGTERM if since < GRACE + 5 else signal.SIGKILL, whole=True)
+            last = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has but one end
+            _signal(record, signal.SIGTERM if since < GRACE + 5 else last, whole=True)
 
 
 def _signal(record: Record, number: signal.Signals, *, whole: bool) -> None:
@@ -167,4 +171,5 @@ def _signal(record: Record, number: signal.Signals, *, whole: bool) -> None:
     with suppress(OSError, ValueError, KeyError):
         text = (record.folder / "process.json").read_text(encoding="utf-8")
         if record.is_alive():
-            (os.killpg if whole else os.kill)(int(json.loads(text)["process"]), number)
+            to = os.killpg if whole and sys.platform != "win32" else os.kill
+            to(int(json.loads(text)["process"]), number)

@@ -65,6 +65,11 @@ def open_place(folder: str | os.PathLike[str]) -> Place:
             f"'{shown}' is a file. Expected a folder, with one folder in it for each class. Give "
             "the folder that holds the images; a zip can be dropped on the page."
         )
+    if root in (Path(root.anchor), Path.home()):
+        raise HeadstartError(
+            f"'{shown}' holds much more than images. Expected a folder of the project's own. Give "
+            "one, such as photos/."
+        )
     place = Place(root)
     if place.own.is_symlink():
         raise HeadstartError(

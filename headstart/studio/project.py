@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -97,12 +97,14 @@ class Project:
     def delete(self, ids: Sequence[str]) -> str:
         """Put images aside; the id by which that is undone."""
         with self._lock:
-            return self._stepped(self._trash.delete, [one.path for one in self._found(ids)])
+            found = self._found(self.refresh(), ids)
+            return self._stepped(self._trash.delete, [one.path for one in found])
 
     def move(self, ids: Sequence[str], class_name: str) -> str:
         """Move images to another class, within their part; the id by which that is undone."""
         with self._lock:
-            view, found = self.refresh(), self._found(ids)
+            view = self.refresh()
+            found = self._found(view, ids)
             folders, taken, moves = view.folders_of(class_name), _Taken(self.place.root), []
             for one in found:
                 folder = _beside(one, view, folders)
@@ -118,7 +120,7 @@ class Project:
             self.refresh()
         return undone
 
-    def adopt(self, files: Iterable[tuple[Path, str, str]]) -> list[Image]:
+    def adopt(self, files: Sequence[tuple[Path, str, str]]) -> list[Image]:
         """Take finished uploads into the project.
 
         Args:
@@ -134,7 +136,8 @@ class Project:
                 path = os.path.join(folder, taken.take(folder, name))
                 os.rename(source, self.place.root / path)
                 paths.append(path)
-            by_path = {one.path: one for one in self.refresh().all()}
+            after, classes = self.refresh(), {class_name for _, _, class_name in files}
+            by_path = {one.path: one for name in classes for one in after.images.get(name, ())}
         return [by_path[path] for path in paths if path in by_path]
 
     def class_for(self, name: str) -> str:
@@ -148,8 +151,7 @@ class Project:
             same = [one for one in known if one.casefold() == display(name).casefold()]
             return same[0] if same else self.add_class(name)
 
-    def _found(self, ids: Sequence[str]) -> list[Image]:
-        view = self.refresh()
+    def _found(self, view: View, ids: Sequence[str]) -> list[Image]:
         if not ids:
             raise NotThere("No image was named. Expected one or more. Choose some images.")
         return [view.image(one) for one in dict.fromkeys(ids)]

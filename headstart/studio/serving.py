@@ -82,3 +82,8 @@ def serve(
     finally:
         studio.close()
         bound.close()
+    for record in studio.jobs.all_running():
+        print(
+            f"A job goes on ({record.kind}). Start the studio again to see it, or to cancel it.",
+            file=sys.stderr,
+        )

@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from headstart.dataset import read_dataset
+from headstart.errors import HeadstartError
 from headstart.scan import display
 from headstart.studio.answering import Answering
 from headstart.studio.choices import check_export, recipe_of
+from headstart.studio.claim import try_to_hold
 from headstart.studio.events import Events
 from headstart.studio.findings import Findings
 from headstart.studio.index import Image, listed
@@ -36,6 +38,12 @@ class Studio:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.place = open_place(folder)
+        self._claim = try_to_hold(self.place.own / "lock")
+        if self._claim is None:
+            raise HeadstartError(
+                f"A studio runs on '{self.place.name}' already. Expected one for each folder. Use "
+                "its page, or end it first."
+            )
         self.events = Events()
         self.project = Project(self.place)
         self.thumbnails = Thumbnails(self.place)
@@ -162,3 +170,5 @@ class Studio:
         self.drawing.shutdown(cancel_futures=True)
         self.comparing.shutdown(cancel_futures=True)
         self.answering.close()
+        if self._claim is not None:
+            os.close(self._claim)

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from headstart.scan import is_hidden, why_unusable
 
-_GRAIN = 2_000_000_000  # nanoseconds; FAT keeps time in steps of two seconds
+_COARSE = 2_000_000_000  # nanoseconds; FAT keeps time in steps of two seconds, others of one
+_FINE = 50_000_000  # of a file system that keeps fractions: the system's clock goes in steps too
 
 
 class File(NamedTuple):
@@ -91,14 +92,13 @@ class Tree:
         with os.scandir(os.path.join(self.root, path)) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
         for entry in entries:
-            if is_hidden(entry.name) or entry.is_symlink():
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
-                continue
             number, old = entry.inode(), known.get(entry.name)
             if old is not None and old.number == number:
                 images.append(old)
+            elif is_hidden(entry.name) or entry.is_symlink():
+                continue
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
             elif before is not None and before.others.get(entry.name) == number:
                 found.others[entry.name] = number
             elif (new := _read(entry)) is not None:
@@ -110,7 +110,8 @@ class Tree:
 
 
 def _is_fresh(folder: Folder, changed: int) -> bool:
-    return folder.changed == changed and folder.listed - changed > _GRAIN
+    grain = _FINE if changed % 10_000_000 else _COARSE
+    return folder.changed == changed and folder.listed - changed > grain
 
 
 def _read(entry: os.DirEntry[str]) -> File | None:

@@ -219,16 +219,21 @@ class _Known:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self.by_size: dict[tuple[str, int], list[Image]] = {}
+        self.by_size: dict[str, dict[int, list[Image]]] = {}
         self.fresh: dict[tuple[str, bytes], str] = {}
-        for one in project.refresh().all():
-            self.by_size.setdefault((one.class_name, one.file.size), []).append(one)
+
+    def _sizes(self, class_name: str) -> dict[int, list[Image]]:
+        if class_name not in self.by_size:
+            sizes = self.by_size[class_name] = {}
+            for one in self.project.view.images.get(class_name, ()):
+                sizes.setdefault(one.file.size, []).append(one)
+        return self.by_size[class_name]
 
     def find(self, class_name: str, ready: _Ready) -> str:
         """The name of the same image in a class; "" where there is none, and it counts from now."""
         name = self.fresh.get((class_name, ready.digest), "")
         size = os.stat(ready.item.path).st_size
-        for one in self.by_size.get((class_name, size), ()):
+        for one in self._sizes(class_name).get(size, ()):
             if not name and self._digest(one) == ready.digest:
                 name = one.name
         if not name:

@@ -7,6 +7,7 @@ machine lacks the token.
 
 from __future__ import annotations
 
+import functools
 import hmac
 import ipaddress
 from collections.abc import Iterable
@@ -38,6 +39,7 @@ def loopback_hosts(port: int) -> tuple[str, ...]:
     return tuple(f"{name}:{port}" for name in LOOPBACK)
 
 
+@functools.lru_cache(256)
 def split_host(text: str) -> tuple[str, int | None]:
     """The name, in lower case and without brackets, and the port of `host:port` or `[::1]:port`.
 
@@ -101,13 +103,14 @@ class Guard:
             await self._app(scope, receive, send)
         elif not self._host_fits(scope):
             text = "The Host header names no host of this server."
-            await refuse(scope, send, 403, text, _CLOSE)
+            await refuse(scope, send, 403, text, receive=receive)
         elif not self._origin_fits(scope):
             text = "A page of another site may not send this request."
-            await refuse(scope, send, 403, text, _CLOSE)
+            await refuse(scope, send, 403, text, receive=receive)
         elif not self._token_fits(scope):
             text = "A token is needed: Authorization: Bearer TOKEN."
-            await refuse(scope, send, 401, text, [*_CLOSE, (b"www-authenticate", b"Bearer")])
+            asked = [(b"www-authenticate", b"Bearer")]
+            await refuse(scope, send, 401, text, asked, receive)
         else:
             await self._app(scope, receive, send)
 
@@ -156,9 +159,6 @@ class Guard:
                     continue
                 if found is not None:
                     yield found.value.encode("latin-1", "replace")
-
-
-_CLOSE = ((b"connection", b"close"),)  # a body that nobody wants may be on its way
 
 
 def _bearer(value: bytes | None) -> Iterable[bytes]:

@@ -13,11 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from headstart.web.asgi import App, Message, Receive, Scope, Send, header, start_refusal
+from headstart.web.asgi import App, Message, Receive, Scope, Send, header, refuse
 
 MEGABYTE = 1 << 20
-_DRAIN_BYTES, _DRAIN_SECONDS = 64 * MEGABYTE, 5.0  # of a body that nobody wants
-_CLOSE = (b"connection", b"close")
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,8 @@ class Limits:
             else:
                 await self._hold(scope, counted, send)
         except BodyRefused as refused:
-            await _answer(scope, counted, send, refused)
+            retry = [(b"retry-after", b"1")] if refused.status == 503 else []
+            await refuse(scope, send, refused.status, refused.text, retry, counted.rest)
         except ClientGone:
             return
 
@@ -163,6 +162,10 @@ class _Counted:
             if self.whole:
                 return
 
+    async def rest(self) -> Message:
+        """The next part, unless there is none."""
+        return {"type": "http.disconnect"} if self.whole else await self.receive()
+
     def _refuse(self, status: int, rule: str) -> BodyRefused:
         what = {408: "came too slowly", 413: "is too large"}[status]
         self.refused = BodyRefused(status, f"The body {what}: {rule}.")
@@ -171,26 +174,3 @@ class _Counted:
 
 def _size(count: int) -> str:
     return f"{count / MEGABYTE:.3g} MB" if count >= MEGABYTE else f"{count} bytes"
-
-
-async def _answer(scope: Scope, counted: _Counted, send: Send, refused: BodyRefused) -> None:
-    """Answer at once, then read on for a while: a client that is cut off while it sends sees none.
-
-    One that waits to be asked for its body (Expect: 100-continue) will not send it.
-    """
-    headers = [_CLOSE, *([(b"retry-after", b"1")] if refused.status == 503 else [])]
-    await start_refusal(send, refused.status, refused.text, headers)
-    if header(scope, b"expect") is None and refused.status != 408 and not counted.whole:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                await _drain(counted.receive)
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _drain(receive: Receive) -> None:
-    size = 0
-    while size < _DRAIN_BYTES:
-        message = await receive()
-        size += len(message.get("body", b""))
-        if not message.get("more_body", False):
-            return

@@ -5,6 +5,7 @@ Whatever is logged is one line: JSON escapes what a client may have put into a p
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import re
@@ -12,6 +13,7 @@ import secrets
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +21,9 @@ from typing import Any
 from headstart.web.asgi import App, Message, Receive, Scope, Send, header
 
 REQUEST_ID = "request_id"  # where it stands in scope["state"]
+DEFECT = "A defect of the server. Its log says more, by the request id."
 _SANE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_PROCESS, _numbers = secrets.token_hex(5), itertools.count()  # asking the system takes longer
 _LONGEST = 500  # characters of a path
 Finished = Callable[[Scope, int, float], None]
 
@@ -88,7 +92,7 @@ def request_id(scope: Scope) -> str:
     given = header(scope, b"x-request-id")
     if given is not None and _SANE.fullmatch(given):
         return given.decode()
-    return secrets.token_hex(8)
+    return f"{_PROCESS}{next(_numbers):06x}"
 
 
 def _about(scope: Scope, status: int, seconds: float, given: str) -> dict[str, Any]:
@@ -111,7 +115,7 @@ def defect(error: BaseException) -> str:
 
 
 async def _answer_defect(send: Send) -> None:
-    body = b'{"error": "A defect of the server. Its log says more, by the request id."}'
+    body = json.dumps({"error": DEFECT}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 500, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -129,7 +133,12 @@ class JsonHandler(logging.Handler):
 
 
 def install() -> None:
-    """Let the warnings of all libraries become lines of JSON."""
+    """Let the warnings of all libraries become lines of JSON; what Pillow says of images does not.
+
+    A damaged image has many warnings, and who sent it gets an answer.
+    """
     root = logging.getLogger()
+    logging.captureWarnings(True)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     if not any(isinstance(one, JsonHandler) for one in root.handlers):
         root.addHandler(JsonHandler(logging.WARNING))

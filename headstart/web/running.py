@@ -26,7 +26,7 @@ from headstart.web.patience import Patience
 if TYPE_CHECKING:
     import uvicorn
 
-_BACKLOG = 1024
+BACKLOG = 1024  # connections that wait to be accepted
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,25 @@ def bind(host: str, port: int) -> socket.socket:
         made.close()
         reason, option = _why(getattr(error, "errno", None), str(error))
         raise _unbound(host, port, reason, option) from error
+    return made
+
+
+def share(bound: socket.socket, count: int) -> list[socket.socket]:
+    """Bind `count` sockets to the port of one, which is closed: Linux deals connections out evenly.
+
+    Elsewhere all share the one, and whoever is free takes a connection.
+    """
+    if sys.platform != "linux":
+        return [bound] * count
+    family, address = bound.family, bound.getsockname()
+    bound.close()
+    made = []
+    for _ in range(count):
+        one = socket.socket(family, socket.SOCK_STREAM)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(address)
+        made.append(one)
     return made
 
 

@@ -108,5 +108,8 @@ document.addEventListener("paste", (event) => {
 at("file").addEventListener("change", () => {
   if (at("file").files.length) classify(at("file").files[0]);
 });
-at("token").addEventListener("change", begin);
+at("secret").addEventListener("submit", (event) => {
+  event.preventDefault();
+  begin();
+});
 begin();

@@ -15,6 +15,10 @@ function percent(share) {
   return `${Math.round(value)}%`;
 }
 
+// The ends of an interval are rounded to the outside.
+const between = (low, high) =>
+  `${Math.floor(100 * low + 1e-9)}% to ${Math.ceil(100 * high - 1e-9)}%`;
+
 function duration(seconds) {
   if (!Number.isFinite(seconds)) return "";
   if (seconds < 90) return count(Math.max(1, Math.round(seconds)), "second", "seconds");
@@ -56,7 +60,6 @@ const STAGES = {
   "try out": "Trying depths",
   "linear head": "Learning the classes",
   "mlp head": "Learning the classes",
-  "prototype head": "Learning the classes",
   "fine-tune": "Fine-tuning the network",
   "cross-validate": "Testing in turns",
   evaluate: "Testing on images it has not seen",
@@ -73,11 +76,8 @@ export const texts = {
   number,
   percent,
   kind: (kind) => KINDS[kind] ?? kind,
-  stageName(stage) {
-    const known = STAGES[stage];
-    if (known || !stage) return known ?? "Starting";
-    return stage[0].toUpperCase() + stage.slice(1);
-  },
+  stageName: (stage) =>
+    STAGES[stage] ?? (stage ? stage[0].toUpperCase() + stage.slice(1) : "Starting"),
   stage: (job) => `${texts.stageName(job.stage)}${job.total ? ` ${texts.part(job)}` : ""}`,
   part: ({ done, total }) => `${number(done)} of ${number(total)}`,
   left: ({ seconds_left, seconds }) =>
@@ -86,7 +86,7 @@ export const texts = {
       : `${duration(seconds) || "Just"} so far`,
   took: ({ seconds }) => (duration(seconds) ? `It took ${duration(seconds)}.` : ""),
   seconds: (seconds) => (duration(seconds) ? `trained in ${duration(seconds)}` : ""),
-  between: (low, high) => `${percent(low)} to ${percent(high)}`,
+  between,
   square: (size) => {
     const [height, width] = Array.isArray(size) ? size : [size, size];
     return typeof height === "number" ? `${width} × ${height} pixels` : String(size);
@@ -104,7 +104,7 @@ export const texts = {
   errors: {
     offline: "The studio does not answer. Is `headstart studio` still running?",
     status: (status, why) => {
-      if (status === 401) return "Open the link that `headstart studio` printed, newest last.";
+      if (status === 401) return "Open the newest link that `headstart studio` printed.";
       return `The server refused (${status})${why ? `: ${why}` : "."}`;
     },
   },
@@ -222,7 +222,7 @@ export const texts = {
   },
   understand: {
     nothing: "No classifier has been trained yet.",
-    interval: (low, high) => `Likely ${percent(low)} to ${percent(high)} of new images like these.`,
+    interval: (low, high) => `Likely ${between(low, high)} of new images like these.`,
     trainedOn: (some, classes) => `${images(some)}, ${count(classes, "class", "classes")}`,
     matrix: "What it takes for what",
     matrixHow: "Rows are what an image shows, columns what the classifier says.",
@@ -248,7 +248,7 @@ export const texts = {
   tryIt: {
     nothing: "There is nothing to try yet.",
     hint: "Drop or paste an image here.",
-    choose: "Choose an image",
+    choose: "Choose image",
     camera: "Webcam",
     cameraOff: "Webcam off",
     map: "Show the map",
