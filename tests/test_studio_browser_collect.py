@@ -38,6 +38,31 @@ def test_a_folder_is_dropped(page: Tab, served: Studio, tmp_path: Path) -> None:
     assert len(stored(served, "asters")) == 4
 
 
+@pytest.mark.parametrize(
+    ("files", "classes", "told"),
+    [
+        (("a/1.jpg", "b/2.jpg"), {"a": 1, "b": 1}, "2 images added."),
+        (("deep/c/1.jpg", "deep/d/x/2.jpg"), {"c": 1, "d": 1}, "2 images added."),
+        (("set/train/e/1.jpg", "set/val/e/2.jpg"), {"e": 2}, "2 images added."),
+        (("f/1.jpg", "f/near/2.jpg"), {"f": 2}, "2 images added."),
+        (("s/g/1.jpg", "s/h/2.jpg", "s/me.txt"), {"g": 1}, "2 images added, 1 file refused."),
+        (("i/1.jpg", "i/.hidden.jpg"), {"i": 1}, "1 image added."),
+    ],
+)
+def test_folders_give_the_classes(
+    page: Tab, tmp_path: Path, files: tuple[str, ...], classes: dict[str, int], told: str
+) -> None:
+    for place, name in enumerate(files):
+        made = make_files(tmp_path / "made", 1, seed=place)[0]
+        (tmp_path / "drop" / name).parent.mkdir(parents=True, exist_ok=True)
+        made.rename(tmp_path / "drop" / name)
+    page.drop(sorted((tmp_path / "drop").iterdir()), ".work")
+    assert page.sent() == told
+    for name, count in classes.items():
+        page.shows(".classes", name)
+        assert page.counts()[name] == str(count)
+
+
 def test_500_images_are_dropped(page: Tab, tmp_path: Path) -> None:
     files = make_files(tmp_path, 500)
     page.add_class("many")

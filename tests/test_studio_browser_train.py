@@ -18,6 +18,12 @@ from studio_page import Studio, Tab, make_folders, studio, tab
 LIMIT = 60.0  # seconds from opening the page to a trained classifier
 TRAINING = 90_000  # milliseconds that a training may take while other tests run
 PER_CLASS = 100
+JUMPS = """
+window.jumped = 0;
+new PerformanceObserver((list) => {
+  for (const one of list.getEntries()) jumped += one.hadRecentInput ? 0 : one.value;
+}).observe({type: "layout-shift", buffered: true});
+"""
 PASTE = """(async () => {
   const canvas = document.createElement("canvas");
   const blob = await new Promise((done) => canvas.toBlob(done));
@@ -152,14 +158,22 @@ def test_the_webcam_is_answered_live(page: Tab) -> None:
     assert page.page.locator(".try-frame video").is_hidden()
 
 
-def test_an_export_is_downloaded(page: Tab, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("title", "inside"), [("headstart bundle", "bundle.json"), ("OpenVINO", ".xml")]
+)
+def test_an_export_is_downloaded(page: Tab, tmp_path: Path, title: str, inside: str) -> None:
     page.turn_to("ship")
-    page.page.click("button[aria-label='Make headstart bundle']")
+    page.page.click(f"button[aria-label='Make {title}']")
+    page.page.wait_for_selector(".exports a", timeout=TRAINING)
     with page.page.expect_download() as got:
         page.page.click(".exports a")
-    got.value.save_as(tmp_path / "bundle.zip")
-    with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
-        assert any(Path(name).name == "bundle.json" for name in archive.namelist())
+    got.value.save_as(tmp_path / "export.zip")
+    with zipfile.ZipFile(tmp_path / "export.zip") as archive:
+        assert any(name.endswith(inside) for name in archive.namelist())
+
+
+def test_the_code_to_use_it_is_shown(page: Tab) -> None:
+    page.turn_to("ship")
     page.shows(".copy pre", "headstart serve ")
     page.page.click("text=JavaScript")
     page.shows(".copy pre", "await fetch(")
@@ -177,6 +191,17 @@ def test_two_versions_are_compared(page: Tab, trained: Trained) -> None:
     assert figures.nth(0).inner_text() == figures.nth(2).inner_text()
     page.page.select_option("#view-ship .version select", "1")
     page.shows(".copy pre", "models/1")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_jumps(running: Any, trained: Trained, width: int) -> None:
+    size = {"width": width, "height": 800}
+    with tab(running, trained.served.link, script=JUMPS, viewport=size) as page:
+        for view in ("collect", "train", "understand", "try", "ship"):
+            page.page.goto(f"{trained.served.origin}/#{view}")
+            page.page.reload()
+            page.page.wait_for_timeout(700)
+            assert page.page.evaluate("jumped") < 0.02, view
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -164,6 +164,27 @@ def test_what_the_system_refuses_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert answer.json()["error"]["message"].startswith("The system refused: No space left")
 
 
+def test_without_what_it_keeps(tmp_path: Path) -> None:
+    with opened(fill(tmp_path)) as page:
+        shutil.rmtree(tmp_path / ".headstart")
+        assert page.counts() == {"daisies": 3, "roses": 3}
+        assert page.get("/api/undo") == {"steps": []}
+        page.upload(("new.png", image_bytes(70)), class_name="roses")
+        key = page.ids("roses")[0]
+        assert page.client.get(f"/api/images/{key}/thumbnail").status_code == 200
+        undo = page.post("/api/images/delete", ids=[key])["undo"]
+        page.post("/api/undo", undo=undo)
+        assert page.counts() == {"daisies": 3, "roses": 4}
+
+
+def test_a_folder_that_goes_away(tmp_path: Path) -> None:
+    with opened(fill(tmp_path / "p")) as page:
+        (tmp_path / "p").rename(tmp_path / "q")
+        assert page.counts() == {}
+        (tmp_path / "q").rename(tmp_path / "p")
+        assert page.counts() == {"daisies": 3, "roses": 3}
+
+
 @pytest.mark.parametrize("folder", ["/", "~"])
 def test_a_folder_that_holds_much_else(folder: str) -> None:
     with pytest.raises(HeadstartError, match="holds much more than images"):

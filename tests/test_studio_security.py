@@ -165,7 +165,7 @@ def test_every_route_that_changes_is_in_the_table(place: tuple[Studio, App]) -> 
 
 READS = (
     "/api/project", "/api/images", "/api/images/x/thumbnail", "/api/images/x/full", "/api/events",
-    "/api/checkup", "/api/choices", "/api/jobs/x", "/api/models/1/report",
+    "/api/checkup", "/api/undo", "/api/choices", "/api/jobs/x", "/api/models/1/report",
     "/api/models/1/report.html", "/api/models/1/images", "/api/models/1/map/x",
     "/api/models/1/compare/2", "/api/models/1/exports/x.zip", "/api/models/1/usage",
 )  # fmt: skip
@@ -202,6 +202,14 @@ def test_the_link_gives_a_cookie_and_loses_the_token(place: tuple[Studio, App]) 
     cookie = reply.headers["set-cookie"]
     assert cookie == f"{_COOKIE}={TOKEN}; HttpOnly; SameSite=Strict; Path=/"
     assert _get(app, "/api/project", cookie=cookie.partition(";")[0]).status == 200
+
+
+def test_the_link_works_on_this_host_alone(place: tuple[Studio, App]) -> None:
+    for query in (b"", f"token={TOKEN}".encode()):
+        scope = make_scope("/", host=f"evil.example:{PORT}")
+        reply = ask(place[1], {**scope, "query_string": query})
+        assert reply.status == 403
+        assert "set-cookie" not in reply.headers
 
 
 @pytest.mark.parametrize("query", [b"token=wrong", b"token=", b"token=%ff", b"token=a&token=b"])

@@ -28,7 +28,7 @@ def _rename(page: Page) -> str:
 
 
 def _delete_class(page: Page) -> str:
-    return str(page.post("/api/classes/delete", name="roses")["undo"])
+    return _delete_class_of(page, "roses")
 
 
 def _delete(page: Page) -> str:
@@ -103,7 +103,7 @@ def test_a_step_cut_short_can_be_undone(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("headstart.studio.trash.os.rename", rename)
     with pytest.raises(HeadstartError, match="the disk is gone"):
-        trash.delete(["roses/0.png", "roses/1.png", "roses/2.png"])
+        trash.delete(["roses/0.png", "roses/1.png", "roses/2.png"], {})
     assert len(_files(tmp_path)) == len(before) - 1
     (step,) = os.listdir(tmp_path / ".headstart" / "trash")
     assert trash.undo(step) == (1, 2)
@@ -113,11 +113,36 @@ def test_a_step_cut_short_can_be_undone(tmp_path: Path, monkeypatch: pytest.Monk
 def test_no_file_is_renamed_over_another(tmp_path: Path) -> None:
     trash = Trash(open_place(fill(tmp_path)))
     with pytest.raises(HeadstartError, match="another file of that name"):
-        trash.rename([Move("roses/0.png", "roses/1.png")])
+        trash.rename([Move("roses/0.png", "roses/1.png")], {})
 
 
 def test_the_journal_is_written_first(tmp_path: Path) -> None:
     trash = Trash(open_place(fill(tmp_path)))
-    key = trash.rename([Move("roses/0.png", "daisies/9.png")])
+    key = trash.rename([Move("roses/0.png", "daisies/9.png")], {"kind": "move"})
     journal = tmp_path / ".headstart" / "trash" / key / "journal.json"
-    assert json.loads(journal.read_text()) == {"moves": [["roses/0.png", "daisies/9.png"]]}
+    assert json.loads(journal.read_text()) == {
+        "about": {"kind": "move"},
+        "moves": [["roses/0.png", "daisies/9.png"]],
+    }
+
+
+def test_the_last_steps_are_told_after_a_restart(tmp_path: Path) -> None:
+    with opened(fill(tmp_path)) as page:
+        undone = _move(page)
+        page.post("/api/undo", undo=undone)
+        done = [_move(page), _rename(page), _delete_class_of(page, "Rosen")]
+    with opened(tmp_path) as page:
+        steps = page.get("/api/undo")["steps"]
+        assert steps == [
+            {"undo": done[2], "kind": "delete_class", "class": "Rosen", "images": 0},
+            {"undo": done[1], "kind": "rename_class", "class": "roses", "to": "Rosen"},
+            {"undo": done[0], "kind": "move", "images": 3, "to": "daisies"},
+        ]
+        for one in steps:
+            page.post("/api/undo", undo=one["undo"])
+        assert page.counts() == {"daisies": 3, "roses": 3}
+        assert page.get("/api/undo")["steps"] == []
+
+
+def _delete_class_of(page: Page, name: str) -> str:
+    return str(page.post("/api/classes/delete", name=name)["undo"])

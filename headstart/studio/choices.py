@@ -13,6 +13,7 @@ from headstart.backbones import find_backbone, list_backbones, weights_here
 from headstart.errors import HeadstartError
 from headstart.exporting.target import FORMATS, INT8_FORMATS
 from headstart.fit_options import Augment, FitOptions
+from headstart.plan import usual_seconds
 from headstart.recipe import AUGMENTS, AUTO, Recipe
 
 TIMES = ("quick", "good", "best")
@@ -24,6 +25,11 @@ BUNDLE = "bundle"  # as it is, besides the formats of headstart.exporting
 def time_limit_of(time: str) -> float | None:
     """The time limit of `headstart fit`."""
     return BEST_SECONDS if time == "best" else None
+
+
+def planned_seconds(time: str, images: int) -> float | None:
+    """How long a training may take, about; None where nothing is planned."""
+    return {"good": usual_seconds(images), "best": BEST_SECONDS}.get(time)
 
 
 def check_export(to: str, *, int8: bool) -> None:

@@ -78,6 +78,10 @@ def routes(studio: Studio) -> APIRouter:
     def delete(given: Ids) -> dict[str, Any]:
         return {"undo": project.delete(given.ids)} | _version(studio)
 
+    @router.get("/undo")
+    def steps() -> dict[str, Any]:
+        return {"steps": project.steps()}
+
     @router.post("/undo")
     def undo(given: Step) -> dict[str, Any]:
         return project.undo(given.undo)._asdict() | _version(studio)

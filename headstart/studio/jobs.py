@@ -29,7 +29,7 @@ GRACE = 120.0  # seconds that a cancelled job has to keep what it has
 _MOST_KEPT = 30  # jobs whose folders are read at the start
 WORKER = ("-P", "-m", "headstart.studio.worker")  # what Python is told to run
 _LEFT: list[subprocess.Popen[bytes]] = []  # that went on when their studio was closed
-_WORDS = {"train": "A training", "checkup": "A check-up", "export": "An export"}
+WORDS = {"train": "A training", "checkup": "A check-up", "export": "An export"}
 
 
 class Jobs:
@@ -71,7 +71,7 @@ class Jobs:
         with self._lock:
             if self.running(kind) is not None:
                 raise Conflict(
-                    f"{_WORDS[kind]} is running already. Expected one at a time. Wait for its end, "
+                    f"{WORDS[kind]} is running already. Expected one at a time. Wait for its end, "
                     "or cancel it."
                 )
             name = f"{time.strftime('%Y%m%d%H%M%S')}-{secrets.token_hex(3)}"

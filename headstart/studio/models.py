@@ -6,6 +6,8 @@ Beside each bundle lies what the studio alone needs: `N.json`, how each test ima
 from __future__ import annotations
 
 import datetime
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +51,9 @@ class Models:
 
     def all(self) -> list[dict[str, Any]]:
         """What is told of each model, the newest first; a damaged one is left out."""
-        names = [one.name for one in self.place.models.iterdir() if one.name.isdecimal()]
-        found = []
+        names, found = [], []
+        with suppress(FileNotFoundError):  # somebody has tidied up
+            names = [one for one in os.listdir(self.place.models) if one.isdecimal()]
         for name in sorted(names, key=int, reverse=True):
             try:
                 found.append(self.about(name))

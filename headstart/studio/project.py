@@ -12,7 +12,7 @@ import shutil
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from headstart.errors import HeadstartError
 from headstart.scan import display
@@ -20,8 +20,6 @@ from headstart.studio.index import Image, Index, NotThere, View
 from headstart.studio.names import checked_class_name, free_name
 from headstart.studio.place import Place
 from headstart.studio.trash import Move, Trash, Undone
-
-_What = TypeVar("_What")
 
 
 class Conflict(HeadstartError):
@@ -87,18 +85,23 @@ class Project:
                     f"The class '{name}' has two folders, whose names look alike. Expected one. "
                     "Put their images together first."
                 )
-            return self._stepped(self._trash.rename, moves)
+            about = {"kind": "rename_class", "class": name, "to": to}
+            return self._stepped(lambda: self._trash.rename(moves, about))
 
     def delete_class(self, name: str) -> str:
         """Put a class and its images aside; the id by which that is undone."""
         with self._lock:
-            return self._stepped(self._trash.delete, self.refresh().folders_of(name))
+            view = self.refresh()
+            folders = view.folders_of(name)
+            about = {"kind": "delete_class", "class": name, "images": len(view.images[name])}
+            return self._stepped(lambda: self._trash.delete(folders, about))
 
     def delete(self, ids: Sequence[str]) -> str:
         """Put images aside; the id by which that is undone."""
         with self._lock:
             found = self._found(self.refresh(), ids)
-            return self._stepped(self._trash.delete, [one.path for one in found])
+            about = {"kind": "delete", "images": len(found)}
+            return self._stepped(lambda: self._trash.delete([one.path for one in found], about))
 
     def move(self, ids: Sequence[str], class_name: str) -> str:
         """Move images to another class, within their part; the id by which that is undone."""
@@ -111,7 +114,12 @@ class Project:
                 if one.class_name != class_name:
                     name = taken.take(folder, one.file.name)
                     moves.append(Move(one.path, os.path.join(folder, name)))
-            return self._stepped(self._trash.rename, moves)
+            about = {"kind": "move", "images": len(moves), "to": class_name}
+            return self._stepped(lambda: self._trash.rename(moves, about))
+
+    def steps(self) -> list[dict[str, Any]]:
+        """The last steps that can be undone, the newest first, as JSON values."""
+        return self._trash.steps()
 
     def undo(self, key: str) -> Undone:
         """Take a step back."""
@@ -173,9 +181,9 @@ class Project:
                 )
         return name
 
-    def _stepped(self, step: Callable[[Sequence[_What]], str], what: Sequence[_What]) -> str:
+    def _stepped(self, step: Callable[[], str]) -> str:
         try:
-            return step(what)
+            return step()
         finally:
             self.refresh()
 

@@ -149,6 +149,7 @@ class Record:
             "file": self.result.get("file"),
             "options": self.request.get("options", {}),
             "time": self.request.get("time"),
+            "planned": self.request.get("planned"),
         }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from headstart import console
 from headstart.studio.app import make_app
+from headstart.studio.jobs import WORDS
 from headstart.studio.protection import Dressed, Link, Marked, cookie_name
 from headstart.studio.receiving import MOST_BYTES
 from headstart.studio.state import Studio
@@ -84,6 +85,6 @@ def serve(
         bound.close()
     for record in studio.jobs.all_running():
         print(
-            f"A job goes on ({record.kind}). Start the studio again to see it, or to cancel it.",
+            f"{WORDS[record.kind]} goes on. Start the studio again to see it, or to cancel it.",
             file=sys.stderr,
         )

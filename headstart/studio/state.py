@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from headstart.dataset import read_dataset
 from headstart.errors import HeadstartError
 from headstart.scan import display
 from headstart.studio.answering import Answering
-from headstart.studio.choices import check_export, recipe_of
+from headstart.studio.choices import check_export, planned_seconds, recipe_of
 from headstart.studio.claim import try_to_hold
 from headstart.studio.events import Events
 from headstart.studio.findings import Findings
@@ -105,8 +106,13 @@ class Studio:
             Conflict: One is running.
         """
         recipe_of(time, options)
-        read_dataset(self.place.root)
-        request = {"time": time, "options": options, "fingerprint": self._fingerprint()}
+        found = len(read_dataset(self.place.root).paths)
+        request = {
+            "time": time,
+            "options": options,
+            "fingerprint": self._fingerprint(),
+            "planned": planned_seconds(time, found),
+        }
         return self.jobs.start("train", request).to_dict()
 
     def look_over(self) -> dict[str, Any]:
@@ -154,9 +160,11 @@ class Studio:
         self.events.tell("job", record.id, record.to_dict())
 
     def _watch(self) -> None:
-        self.thumbnails.tidy(self.project.view)
+        with suppress(OSError):
+            self.thumbnails.tidy(self.project.view)
         while not self._ended.wait(_LOOK):
-            self.project.refresh()
+            with suppress(OSError):  # the disk is away: the next look may see it again
+                self.project.refresh()
 
     def stop_listening(self) -> None:
         """End the streams of events, which would keep the server from stopping."""

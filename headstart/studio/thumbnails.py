@@ -81,7 +81,7 @@ class Thumbnails:
         self._write(self.kept(file), content)
 
     def _write(self, target: Path, content: bytes) -> None:
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         aside = target.with_name(f"{target.stem}.{secrets.token_hex(4)}.partial")
         try:
             aside.write_bytes(content)  # without waiting for the disk: it can be made again

@@ -1,6 +1,6 @@
 """Changes to files that can be undone: every one is a list of renames, written down before it.
 
-    .headstart/trash/ID/journal.json   {"title", "moves": [[from, to], …]}, paths below the project
+    .headstart/trash/ID/journal.json   {"about", "moves": [[from, to], …]}, paths below the project
     .headstart/trash/ID/files/…        what was deleted, under the path that it had
 
 Nothing is ever removed from the disk, so nothing is lost where the process is killed half way, and
@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from headstart import atomic
 from headstart.errors import HeadstartError
@@ -26,7 +26,9 @@ from headstart.studio.index import NotThere
 from headstart.studio.names import free_name
 from headstart.studio.place import Place
 
-_ID = re.compile(r"[0-9]{14}-[0-9a-f]{8}")
+_MOST_STEPS = 20
+Values = dict[str, Any]
+_ID = re.compile(r"[0-9]{14}-[0-9]{9}-[0-9a-f]{6}")
 
 
 class Move(NamedTuple):
@@ -49,21 +51,44 @@ class Trash:
     def __init__(self, place: Place) -> None:
         self.place = place
 
-    def delete(self, paths: Sequence[str]) -> str:
-        """Put files or folders aside; the id by which that is undone."""
+    def delete(self, paths: Sequence[str], about: Values) -> str:
+        """Put files or folders aside; the id by which that is undone.
+
+        Args:
+            paths: Below the project's folder.
+            about: What the step is, as JSON values, for `steps`.
+        """
         key = _new_id()
         inside = os.path.join(OWN_FOLDER, "trash", key, "files")
-        return self._perform(key, [Move(one, os.path.join(inside, one)) for one in paths])
+        return self._perform(key, [Move(one, os.path.join(inside, one)) for one in paths], about)
 
-    def rename(self, moves: Sequence[Move]) -> str:
-        """Rename files or folders; the id by which that is undone."""
-        return self._perform(_new_id(), moves)
+    def rename(self, moves: Sequence[Move], about: Values) -> str:
+        """Rename files or folders, as `delete`."""
+        return self._perform(_new_id(), moves, about)
 
-    def _perform(self, key: str, moves: Sequence[Move]) -> str:
+    def steps(self) -> list[Values]:
+        """The last steps that can be undone, the newest first: `undo`, and what `about` said."""
+        found: list[Values] = []
+        keys = os.listdir(self.place.trash) if self.place.trash.is_dir() else []
+        for key in sorted(keys, reverse=True):
+            if len(found) == _MOST_STEPS:
+                break
+            try:
+                found.append({"undo": key, **self._journal(key)["about"]})
+            except (OSError, ValueError, LookupError, TypeError):
+                continue
+        return found
+
+    def _journal(self, key: str) -> Values:
+        return dict(json.loads((self.place.trash / key / "journal.json").read_text()))
+
+    def _perform(self, key: str, moves: Sequence[Move], about: Values) -> str:
         folder = self.place.trash / key
         try:
             folder.mkdir(parents=True)
-            text = json.dumps({"moves": moves}, indent=1)  # surrogates become escapes
+            text = json.dumps(
+                {"about": about, "moves": moves}, indent=1
+            )  # surrogates become escapes
             atomic.write_file(folder / "journal.json", text)
             for move in moves:
                 self._rename(move.before, move.after)
@@ -77,7 +102,7 @@ class Trash:
     def _rename(self, before: str, after: str) -> None:
         target = self.place.root / after
         target.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(target):
+        if os.path.lexists(target) and not os.path.samefile(self.place.root / before, target):
             raise FileExistsError(17, "there is another file of that name", str(target))
         os.rename(self.place.root / before, target)
 
@@ -93,7 +118,7 @@ class Trash:
                 "There is nothing to undo. Expected a step that was not undone before. Load the "
                 "page again."
             )
-        moves = [Move(*one) for one in json.loads((folder / "journal.json").read_text())["moves"]]
+        moves = [Move(*one) for one in self._journal(key)["moves"]]
         root = self.place.root
         found = [put_back(root / one.after, root / one.before) for one in reversed(moves)]
         os.replace(folder / "journal.json", folder / "undone.json")
@@ -102,7 +127,10 @@ class Trash:
 
 
 def _new_id() -> str:
-    return f"{time.strftime('%Y%m%d%H%M%S')}-{secrets.token_hex(4)}"
+    """In the order of time, also within a second."""
+    now = time.time_ns()
+    second = time.strftime("%Y%m%d%H%M%S", time.localtime(now // 10**9))
+    return f"{second}-{now % 10**9:09}-{secrets.token_hex(3)}"
 
 
 def put_back(source: Path, target: Path) -> bool:

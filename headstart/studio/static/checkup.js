@@ -19,13 +19,13 @@ export function checkupPanel({ fixed, filter, changed }) {
   const starter = h("div", { class: "checkup-start" });
   const chip = button("", () => choose(""), { class: "filter", hidden: true });
   let findings = [];
-  let kind = ""; // whose images alone are shown
   let open = "";
   let shown = AT_ONCE;
   let seen = null;
+  let known;
+  const ready = new Promise((resolve) => (known = resolve)); // the panel has its height
 
   function filtered(to) {
-    kind = to;
     chip.hidden = !to;
     if (to) show(chip, texts.kind(to), " ×");
     chip.setAttribute("aria-label", to ? words.showAll(texts.kind(to)) : "");
@@ -142,14 +142,18 @@ export function checkupPanel({ fixed, filter, changed }) {
     const key = `${checkup.state} ${version} ${checkup.findings}`;
     if (checkup.state === "done" && key !== seen) {
       seen = key;
-      load().then(() => (element.hidden = findings.length === 0 && checkup.outdated));
-      changed();
-    } else if (checkup.state === "none") {
-      element.hidden = true;
+      load().then(() => {
+        element.hidden = findings.length === 0 && checkup.outdated;
+        known();
+        changed();
+      });
+    } else if (checkup.state !== "done") {
+      if (checkup.state === "none") element.hidden = true;
+      known();
     }
   });
   on("job", (job) => {
     if (job.kind === "checkup" && state.project) drawStarter();
   });
-  return { element, starter, filter: chip, filtered, get kind() { return kind; } };
+  return { element, starter, filter: chip, filtered, ready };
 }

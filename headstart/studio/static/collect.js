@@ -93,7 +93,7 @@ export function collectView(section) {
   const checkup = checkupPanel({
     fixed: actions.fixed,
     filter: (finding) => list.ask({ finding }),
-    changed: () => list.reload(),
+    changed: () => list.known && list.reload(),
   });
   const empty = h("div", { class: "empty" });
   const head = classHead();
@@ -128,10 +128,10 @@ export function collectView(section) {
   });
   let version = null;
   on("project", (project) => {
-    if (version !== null && version !== project.version) list.reload();
+    if (list.known && version !== project.version) list.reload();
     version = project.version;
   });
-  list.ask({});
+  checkup.ready.then(() => list.ask({}));
   return { enter: () => gallery.draw(), leave: () => camera.close() };
 }
 

@@ -60,16 +60,25 @@ function shared(folders) {
   return length;
 }
 
-/** Give each file its class: the first folder that differs, or the last that all share. */
+/**
+ * Give each file its class: the first folder that differs, or the last that all share. Files beside
+ * the folders of several classes belong to none of them: their class is null.
+ */
 export function named(found) {
   const split = found.map(({ path }) => path.split("/").filter(Boolean));
   const folders = split.map((parts) => parts.slice(0, -1).filter((part) => !SIDES.test(part)));
   const withFolder = folders.filter((one) => one.length);
-  const start = shared(withFolder);
+  let start = shared(withFolder);
+  const deeper = new Set(withFolder.map((parts) => parts[start]).filter(Boolean));
+  const beside = withFolder.some((parts) => parts.length === start);
+  // One folder within the only one: no class of its own, "roses/a.jpg" and "roses/near/b.jpg".
+  if (deeper.size === 1 && beside) start -= 1;
+  const loose = deeper.size > 1 ? null : undefined;
   return found.map(({ file }, place) => {
     const parts = folders[place];
-    const className = parts[start] ?? parts.at(-1);
-    return { file, name: split[place].at(-1) ?? file.name, className: className ?? "" };
+    const last = parts.length ? (loose === undefined ? parts.at(-1) : loose) : "";
+    const className = parts[start] ?? last;
+    return { file, name: split[place].at(-1) ?? file.name, className };
   });
 }
 

@@ -46,7 +46,10 @@ export class ImageList extends EventTarget {
     for (let part = Math.floor(from / PART); part <= last; part += 1) {
       if (this.#fresh.has(part)) continue;
       const many = Math.min(AT_ONCE, last - part + 1);
-      await this.#fetch(part, many);
+      // What comes back may be outdated by then: once more.
+      for (let tries = 0; tries < 3 && !this.#fresh.has(part); tries += 1) {
+        await this.#fetch(part, many);
+      }
     }
     return this.#items.slice(from, to + 1).filter(Boolean);
   }

@@ -18,7 +18,7 @@ export function shipView(section) {
   section.append(h("div", { class: "column wide" }, versionPicker(), body));
   withModel((model) => {
     if (!model) return show(body, noModel(words.nothing));
-    const usage = h("section", { "aria-label": words.usage });
+    const usage = h("section", { class: "usage", "aria-label": words.usage });
     return show(body, exportsPart(model), fillUsage(usage, model), comparePart(model));
   });
   return {};

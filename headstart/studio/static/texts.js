@@ -1,8 +1,7 @@
 // Every word of the page. A translation is another module like this one, with the same keys.
 
 const LANGUAGE = "en";
-const numbers = new Intl.NumberFormat(LANGUAGE);
-const number = (value) => numbers.format(value);
+const number = new Intl.NumberFormat(LANGUAGE).format;
 const count = (value, one, many) => `${number(value)} ${value === 1 ? one : many}`;
 const images = (value) => count(value, "image", "images");
 
@@ -146,6 +145,7 @@ export const texts = {
     sending: (sent, wanted) => `Sending ${number(sent)} of ${count(wanted, "file", "files")}`,
     told: (added, refused) =>
       `${images(added)} added${refused ? `, ${count(refused, "file", "files")} refused` : ""}.`,
+    loose: "it lies beside the folders of the classes",
     refused: (some) => `${count(some, "file was", "files were")} refused: see why`,
   },
   camera: {
@@ -176,8 +176,8 @@ export const texts = {
     howLong: "How much time may it take?",
     times: {
       quick: { name: "Quick", what: "Learns the classes on a ready-made network." },
-      good: { name: "Good", what: "Chooses what suits the images and fine-tunes a little." },
-      best: { name: "Best", what: "Tries more and fine-tunes as deep as it helps." },
+      good: { name: "Good", what: "Also chooses the image size and fine-tunes, where it helps." },
+      best: { name: "Best", what: "Also looks for the network that suits, for ten minutes." },
     },
     advanced: "Advanced choices",
     backbone: "Backbone",

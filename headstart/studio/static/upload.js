@@ -65,16 +65,21 @@ function chunks(files) {
 
 /** Send files into the class that is shown, unless folders name several classes. */
 export function sendHere(files) {
-  const several = new Set(files.map((one) => one.className)).size > 1;
+  const several = new Set(files.map((one) => one.className).filter(Boolean)).size > 1;
   return send(files, several ? "" : state.className);
 }
 
 /** Send files into a class; with "" their folders, or the user, say which. */
 export async function send(files, className) {
   if (!files.length) return;
-  const named = await withClass(files, className);
+  const loose = className ? [] : files.filter((one) => one.className === null);
+  const named = await withClass(
+    files.filter((one) => !loose.includes(one)),
+    className,
+  );
   if (!named) return;
   if (!running && !queue.length) begin();
+  refused.push(...loose.map(({ name }) => ({ name, reason: texts.upload.loose })));
   queue.push(...chunks(named));
   wanted += named.length;
   draw();
