@@ -73,6 +73,7 @@ def mark_all(page: Tab) -> None:
 def switch(page: Tab) -> None:
     for name in ("class 3", "class 7", "All images"):
         page.choose_class(name)
+    page.shows(".said", "20,000 images")
 
 
 def to_the_end(page: Tab) -> None:

@@ -93,7 +93,7 @@ export function collectView(section) {
   const checkup = checkupPanel({
     fixed: actions.fixed,
     filter: (finding) => list.ask({ finding }),
-    changed: () => list.known && list.reload(),
+    changed: () => list.asked && list.reload(),
   });
   const empty = h("div", { class: "empty" });
   const head = classHead();
@@ -128,7 +128,7 @@ export function collectView(section) {
   });
   let version = null;
   on("project", (project) => {
-    if (list.known && version !== project.version) list.reload();
+    if (list.asked && version !== project.version) list.reload();
     version = project.version;
   });
   checkup.ready.then(() => list.ask({}));

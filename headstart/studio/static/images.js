@@ -13,11 +13,13 @@ export class ImageList extends EventTarget {
   #generation = 0;
   query = { class: "", finding: "" };
   total = 0;
+  asked = false; // whether anything was to be shown yet
   known = false; // whether the server has answered for this query
 
   /** Show other images. */
   ask(query) {
     this.query = { ...this.query, ...query };
+    this.asked = true;
     this.#items = [];
     this.total = 0;
     this.known = false;
