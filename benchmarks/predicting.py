@@ -58,7 +58,7 @@ def run_command(bundle: Path, images: Sequence[Path], out: Path) -> dict[str, fl
 
 def take_turn(classifier: Classifier, paths: Sequence[Path], out: Path) -> dict[str, float]:
     """Engine, decoder and both together, once each."""
-    engine = classifier._opened()
+    engine = classifier.engine()
     images = decode_all(paths, classifier.image_size)
     files = Files(paths)
     table = Table(out, columns_of(classifier, 1, False), ())
