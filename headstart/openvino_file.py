@@ -23,7 +23,7 @@ def convert(model: Any, target: Path) -> None:
     """
     openvino = load_openvino()
     name = "image" if model.inputs[0].dtype == "uint8" else "boundary"
-    converted = _converted(model, name)
+    converted = to_openvino(model, name, batch=1)
     converted.input(0).get_tensor().set_names({name})
     converted.output(0).get_tensor().set_names({"features"})
     try:
@@ -32,14 +32,24 @@ def convert(model: Any, target: Path) -> None:
         raise OSError(f"OpenVINO cannot write '{target}': {error}") from error
 
 
-def _converted(model: Any, name: str) -> Any:
+def to_openvino(model: Any, name: str, batch: int | None) -> Any:
+    """Convert a Keras model in memory.
+
+    Args:
+        model: With one input and one output.
+        name: Of its input.
+        batch: For how many at a time; None is any number.
+
+    Raises:
+        HeadstartError: The network does something that OpenVINO cannot.
+    """
     openvino = load_openvino()
     import tensorflow
     from openvino.frontend import FrontEndManager
     from openvino.frontend.tensorflow.utils import create_tf_graph_iterator
 
     (given,) = model.inputs
-    signature = [tensorflow.TensorSpec((1, *given.shape[1:]), given.dtype, name=name)]
+    signature = [tensorflow.TensorSpec((batch, *given.shape[1:]), given.dtype, name=name)]
     call = tensorflow.function(
         lambda image: model(image, training=False), input_signature=signature
     )

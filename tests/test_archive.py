@@ -272,8 +272,8 @@ def test_files_that_differ_in_case_only(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["con.jpg", "a:b", "NUL", "end.", "end ", "x?.jpg", "lpt1"])
 def test_names_that_windows_cannot_hold(name: str) -> None:
-    assert archive._is_bad_on_windows(["a", name])
-    assert not archive._is_bad_on_windows(["console.jpg"])
+    assert archive.is_bad_on_windows(["a", name])
+    assert not archive.is_bad_on_windows(["console.jpg"])
 
 
 def test_a_file_is_never_written_over_another(tmp_path: Path) -> None:

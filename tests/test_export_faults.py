@@ -24,6 +24,7 @@ from headstart.exporting.runtimes import Answers
 from headstart.exporting.subject import open_subject
 from headstart.exporting.tensorflow_writing import quiet
 from headstart.heads import Head
+from headstart.images import Pixels
 
 OPENVINO = "openvino"
 
@@ -216,6 +217,14 @@ def test_what_counts_as_the_same(got: Answers, good: bool) -> None:
         return
     with pytest.raises(HeadstartError, match="does not answer as the classifier does"):
         check_float32(found, "onnx")
+
+
+def test_a_model_that_does_not_run_is_one_line() -> None:
+    def run(images: Pixels) -> Answers:
+        raise ValueError("Required inputs are missing.\nmore")
+
+    with pytest.raises(HeadstartError, match=r"does not run: Required inputs are missing\. Exp"):
+        checking.answer(run, [np.zeros((4, 4, 3), np.uint8)])
 
 
 def test_8_bits_that_cost_too_much_are_refused() -> None:

@@ -165,6 +165,14 @@ def test_two_tabs_and_the_disk_stay_in_step(page: Tab, served: Studio, tmp_path:
     assert other.messages == []
 
 
+def test_without_the_link_it_says_what_to_do(running: Any, served: Studio) -> None:
+    window = running.new_context()
+    page = Tab(window.new_page())
+    page.page.goto(served.origin)
+    page.shows(".offline", "Open the newest link that `headstart studio` printed.")
+    window.close()
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_axe_finds_nothing_serious(
     running: Any, served: Studio, tmp_path: Path, width: int

@@ -18,6 +18,13 @@ from studio_page import Studio, Tab, make_folders, studio, tab
 LIMIT = 60.0  # seconds from opening the page to a trained classifier
 TRAINING = 90_000  # milliseconds that a training may take while other tests run
 PER_CLASS = 100
+PASTE = """(async () => {
+  const canvas = document.createElement("canvas");
+  const blob = await new Promise((done) => canvas.toBlob(done));
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([blob], "pasted.png", {type: "image/png"}));
+  window.dispatchEvent(new ClipboardEvent("paste", {clipboardData}));
+})()"""
 
 
 @dataclass(frozen=True)
@@ -30,23 +37,30 @@ class Trained:
 
 
 def two_classes(folder: Path) -> tuple[Path, Path]:
-    """200 images of ants and bees where there are some, else made; and one more image."""
+    """200 images of ants and bees where there are some, else made; and one more image.
+
+    One image of the first class is in the second class too.
+    """
+    names = ("ants", "bees")
     real = os.environ.get("HEADSTART_TEST_DATA")
-    if not real:
-        new = make_folders(folder / "new", 1)
-        return make_folders(folder / "images", PER_CLASS), next(new.rglob("*.jpg"))
-    source = Path(real, "ants-bees")
-    for name in ("ants", "bees"):
-        (folder / "images" / name).mkdir(parents=True)
-        for path in sorted((source / "train" / name).glob("*.jpg"))[:PER_CLASS]:
-            shutil.copy(path, folder / "images" / name)
-    return folder / "images", sorted((source / "val" / "bees").glob("*.jpg"))[0]
+    if real:
+        new = sorted(Path(real, "ants-bees", "val", "bees").glob("*.jpg"))[0]
+        for name in names:
+            (folder / name).mkdir(parents=True)
+            for path in sorted(Path(real, "ants-bees", "train", name).glob("*.jpg"))[:PER_CLASS]:
+                shutil.copy(path, folder / name)
+    else:
+        new = next(make_folders(folder.with_name("new"), 1).rglob("*.jpg"))
+        make_folders(folder, PER_CLASS, names)
+    sorted((folder / "bees").iterdir())[-1].unlink()
+    shutil.copy(sorted((folder / "ants").iterdir())[0], folder / "bees" / "copy.jpg")
+    return folder, new
 
 
 @pytest.fixture(scope="module")
 def trained(running: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     place = tmp_path_factory.mktemp("trained")
-    images, new_image = two_classes(place)
+    images, new_image = two_classes(place / "images")
     with studio(place / "project") as served:
         begin = time.monotonic()
         with tab(running, served.link) as page:
@@ -90,6 +104,28 @@ def test_the_result_is_told_and_the_matrix_filters(page: Tab) -> None:
     assert "report.html" in report.value.url
 
 
+def test_what_the_checkup_found_is_fixed_and_brought_back(page: Tab, trained: Trained) -> None:
+    copy = trained.served.folder / "bees" / "copy.jpg"
+    page.page.locator("button.kind", has_text="Copies with different labels").click()
+    page.page.click("text=Show only these images")
+    page.shows(".said", "2 images")
+    assert page.page.locator(".tile:visible .badge:visible").count() == 2
+    page.page.locator(".fixes button", has_text="Keep it as 'ants'").click()
+    page.shows(".toast", "Done: Keep it as 'ants'")
+    assert not copy.exists()
+    page.page.click(".toast .undo")
+    page.page.locator("button.kind", has_text="Copies with different labels").wait_for()
+    assert copy.exists()
+    page.page.click(".filter")
+    page.shows(".said", f"{2 * PER_CLASS} images")
+
+
+def test_an_image_is_pasted(page: Tab) -> None:
+    page.turn_to("try")
+    page.page.evaluate(PASTE)
+    page.page.locator(".probabilities li").nth(1).wait_for()
+
+
 def test_an_image_is_tried(page: Tab, trained: Trained) -> None:
     page.turn_to("try")
     page.page.set_input_files("#try-file", str(trained.new_image))
@@ -123,7 +159,7 @@ def test_an_export_is_downloaded(page: Tab, tmp_path: Path) -> None:
         page.page.click(".exports a")
     got.value.save_as(tmp_path / "bundle.zip")
     with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
-        assert any(name.endswith("/bundle.json") for name in archive.namelist())
+        assert any(Path(name).name == "bundle.json" for name in archive.namelist())
     page.shows(".copy pre", "headstart serve ")
     page.page.click("text=JavaScript")
     page.shows(".copy pre", "await fetch(")

@@ -66,7 +66,24 @@ def expect(classifier: Classifier, material: Material) -> Expected:
 
 
 def answer(run: Run, images: Sequence[Pixels]) -> Answers:
-    """Run a model on images in batches, the first image alone and the rest of another size."""
+    """Run a model on images in batches, the first image alone and the rest of another size.
+
+    Raises:
+        HeadstartError: It does not run.
+    """
+    try:
+        return _answer(run, images)
+    except (HeadstartError, OSError, MemoryError):
+        raise
+    except Exception as error:  # runtimes raise kinds of their own
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+        raise HeadstartError(
+            f"The exported model does not run: {why}. Expected one answer for each image. Nothing "
+            "was written; export to another format."
+        ) from error
+
+
+def _answer(run: Run, images: Sequence[Pixels]) -> Answers:
     found = [run(images[0][None])]
     with progress.stage("check", len(images)) as stage:
         for start in range(1, len(images), _BATCH):

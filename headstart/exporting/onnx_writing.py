@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.exporting.result import INPUT, OUTPUT
-from headstart.exporting.tensorflow_writing import quiet
+from headstart.exporting.tensorflow_writing import frozen_function, input_signature, quiet
 from headstart.extras import require
 from headstart.images import Pixels
 
@@ -37,17 +37,13 @@ def write_onnx(model: Any, target: Path, about: Mapping[str, Any]) -> None:
     Raises:
         HeadstartError: The network has operations that ONNX has not.
     """
-    import tensorflow
-
     onnx = require("onnx", "export", _PURPOSE)
     convert = require("tf2onnx.convert", "export", _PURPOSE)
-    shape = (None, *model.inputs[0].shape[1:])
-    signature = [tensorflow.TensorSpec(shape, tensorflow.uint8, name=INPUT)]
-    call = tensorflow.function(
-        lambda images: model(images, training=False), input_signature=signature
-    )
     with quiet("ONNX"), _logging_off("tf2onnx"):
-        found, _ = convert.from_function(call, input_signature=signature, opset=OPSET)
+        found, _ = convert.from_function(
+            frozen_function(model), input_signature=input_signature(model), opset=OPSET
+        )
+        _replace_erfc(onnx, found.graph)
         _name_ends(found.graph)
         _describe(onnx, found, about)
         onnx.checker.check_model(found, full_check=True)
@@ -114,6 +110,23 @@ def _calibration(tools: Any, images: Sequence[Pixels]) -> Any:
             return None if image is None else {INPUT: image[None]}
 
     return Reader()
+
+
+def _replace_erfc(onnx: Any, graph: Any) -> None:
+    """Write erfc(x), in TensorFlow's gelu, as 1 - erf(x): ONNX has no such operation."""
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        if node.op_type != "Erfc":
+            graph.node.append(node)
+            continue
+        one, error = f"{node.name}_one", f"{node.name}_erf"
+        value = onnx.helper.make_tensor(one, onnx.TensorProto.FLOAT, [], [1.0])
+        graph.initializer.append(value)
+        graph.node.append(onnx.helper.make_node("Erf", list(node.input), [error], name=error))
+        graph.node.append(
+            onnx.helper.make_node("Sub", [one, error], list(node.output), name=node.name)
+        )
 
 
 def _name_ends(graph: Any) -> None:

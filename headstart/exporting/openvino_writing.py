@@ -15,14 +15,20 @@ from headstart.conversion import FILES
 from headstart.engine import load_openvino, read_network
 from headstart.errors import HeadstartError
 from headstart.exporting.result import INPUT, OUTPUT
-from headstart.exporting.tensorflow_writing import cannot_convert
+from headstart.exporting.tensorflow_writing import cannot_convert, quiet
+from headstart.openvino_file import to_openvino
+
+
+class FixedBatch(HeadstartError):
+    """A network that was converted for one image at a time, and cannot be changed."""
 
 
 def write_openvino(classifier: Classifier, target: Path, about: Mapping[str, Any]) -> None:
     """Write an .xml file, with the weights beside it as .bin, in float32.
 
     Raises:
-        HeadstartError: The networks cannot take several images at once.
+        FixedBatch: The networks of the bundle cannot take several images at once.
+        HeadstartError: OpenVINO cannot join them.
     """
     openvino = load_openvino()
     try:
@@ -30,6 +36,17 @@ def write_openvino(classifier: Classifier, target: Path, about: Mapping[str, Any
     except RuntimeError as error:
         raise cannot_convert("OpenVINO", error) from error
     _save(openvino, model, target, about)
+
+
+def write_from_keras(model: Any, target: Path, about: Mapping[str, Any]) -> None:
+    """Write the classifier in Keras as OpenVINO IR.
+
+    Raises:
+        HeadstartError: The network does something that OpenVINO cannot.
+    """
+    with quiet("OpenVINO"):
+        converted = to_openvino(model, INPUT, batch=None)
+    _save(load_openvino(), converted, target, about)
 
 
 def write_from_onnx(source: Path, target: Path, about: Mapping[str, Any]) -> None:
@@ -80,10 +97,10 @@ def _batched(model: Any) -> Any:
     model.reshape([-1, *list(model.inputs[0].get_partial_shape())[1:]])
     shape = model.outputs[0].get_partial_shape()
     if not shape[0].is_dynamic:
-        raise HeadstartError(
+        raise FixedBatch(
             f"The network '{model.get_friendly_name()}' was converted for one image at a time and "
-            "cannot take several. Expected one without a fixed number of images inside. Export to "
-            "another format."
+            "cannot take several. Expected its weights, to convert it anew. Give them with "
+            "--weights."
         )
     return model
 

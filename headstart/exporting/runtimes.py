@@ -14,7 +14,7 @@ import numpy.typing as npt
 from headstart.engine import compile_network, read_network
 from headstart.exporting.result import INPUT, OUTPUT
 from headstart.extras import require
-from headstart.frameworks import load_keras, without_stderr
+from headstart.frameworks import load_keras, without_retracing_remarks, without_stderr
 from headstart.images import Pixels
 from headstart.workers import cpu_count
 
@@ -25,7 +25,12 @@ Run = Callable[[Pixels], Answers]
 def open_keras(path: Path) -> Run:
     """By plain Keras, in safe mode."""
     model = load_keras().saving.load_model(path, compile=False, safe_mode=True)
-    return lambda images: np.asarray(model.predict_on_batch(images), np.float32)
+
+    def run(images: Pixels) -> Answers:
+        with without_retracing_remarks():
+            return np.asarray(model.predict_on_batch(images), np.float32)
+
+    return run
 
 
 def open_saved_model(path: Path) -> Run:

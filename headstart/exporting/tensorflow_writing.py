@@ -56,9 +56,6 @@ def write_litert(
         calibration: Images that the ranges of 8-bit numbers are found with; none keeps float32.
     """
     import tensorflow
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2,
-    )
 
     def samples() -> Iterator[dict[str, Any]]:
         for image in calibration:
@@ -66,12 +63,8 @@ def write_litert(
 
     with quiet("LiteRT"):
         module = tensorflow.Module()
-        frozen = convert_variables_to_constants_v2(_function(model).get_concrete_function())
-        call = tensorflow.function(
-            lambda images: {OUTPUT: frozen(images)[0]}, input_signature=_signature(model)
-        )
-        module.call = call
-        concrete = call.get_concrete_function()
+        module.call = frozen_function(model)
+        concrete = module.call.get_concrete_function()
         converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([concrete], module)
         converter.target_spec.supported_ops = [tensorflow.lite.OpsSet.TFLITE_BUILTINS]
         converter.allow_custom_ops = False
@@ -82,7 +75,21 @@ def write_litert(
     _add_about(target, about)
 
 
-def _signature(model: Any) -> list[Any]:
+def frozen_function(model: Any) -> Any:
+    """The classifier as a function of TensorFlow whose weights are constants."""
+    import tensorflow
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    frozen = convert_variables_to_constants_v2(_function(model).get_concrete_function())
+    return tensorflow.function(
+        lambda images: {OUTPUT: frozen(images)[0]}, input_signature=input_signature(model)
+    )
+
+
+def input_signature(model: Any) -> list[Any]:
+    """What goes into the classifier, for TensorFlow."""
     import tensorflow
 
     shape = (None, *model.inputs[0].shape[1:])
@@ -93,7 +100,8 @@ def _function(model: Any) -> Any:
     import tensorflow
 
     return tensorflow.function(
-        lambda images: {OUTPUT: model(images, training=False)}, input_signature=_signature(model)
+        lambda images: {OUTPUT: model(images, training=False)},
+        input_signature=input_signature(model),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from headstart import progress
 from headstart.conversion import file_digest
+from headstart.errors import HeadstartError
 from headstart.exporting import checking, onnx_writing, openvino_writing, runtimes
 from headstart.exporting import tensorflow_writing as by_tensorflow
 from headstart.exporting.network import check_plain, keras_classifier
@@ -71,7 +72,7 @@ def _details(name: str) -> tuple[tuple[str, str], ...]:
 
 def _write(order: Order, path: Path, about: dict[str, Any]) -> None:
     if order.format == "openvino" and not order.int8:
-        openvino_writing.write_openvino(order.subject.classifier, path, about)
+        _write_openvino(order, path, about)
         return
     backbone = order.subject.backbone(order.weights)
     model = keras_classifier(order.subject.classifier, backbone)
@@ -87,6 +88,19 @@ def _write(order: Order, path: Path, about: dict[str, Any]) -> None:
         _write_int8(order, model, path, about)
     else:
         onnx_writing.write_onnx(model, path, about)
+
+
+def _write_openvino(order: Order, path: Path, about: dict[str, Any]) -> None:
+    """Out of the bundle's own networks; out of Keras where these take one image at a time."""
+    classifier = order.subject.classifier
+    try:
+        openvino_writing.write_openvino(classifier, path, about)
+    except openvino_writing.FixedBatch as fixed:
+        try:
+            backbone = order.subject.backbone(order.weights)
+        except HeadstartError:
+            raise fixed from None
+        openvino_writing.write_from_keras(keras_classifier(classifier, backbone), path, about)
 
 
 def _write_int8(order: Order, model: Any, path: Path, about: dict[str, Any]) -> None:

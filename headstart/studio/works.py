@@ -14,7 +14,9 @@ from typing import Any
 from headstart import atomic
 from headstart.checkup import CheckUp, check
 from headstart.exporting import export
+from headstart.origin import read_origin
 from headstart.recipe import Recipe
+from headstart.reporting.material import read_object
 from headstart.run import Run
 from headstart.scan import display_path
 from headstart.studio.choices import BUNDLE, recipe_of, time_limit_of
@@ -89,7 +91,9 @@ def export_model(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=folder) as made:
         os.chdir(made)  # where an export goes that is given no place
         try:
-            found = export(bundle, to, int8=int8, data=place.root)
+            noted = read_origin(str(read_object(bundle / "bundle.json", needed=True)["checksum"]))
+            data = None if noted.get("validation") else place.root
+            found = export(bundle, to, int8=int8, data=data)
             files = [one for one in sorted(Path(made).rglob("*")) if one.is_file()]
             pack([(one, one.relative_to(made).as_posix()) for one in files], target)
         finally:

@@ -8,6 +8,7 @@ import { send } from "./upload.js";
 import { Webcam } from "./webcam.js";
 
 const EVERY = 125; // milliseconds between two images
+const AT_ONCE = 24; // images that are sent while others are still taken
 const SIDE = 640; // pixels of an image's longer side
 
 /** The panel, closed at first. */
@@ -29,9 +30,16 @@ export function cameraPanel() {
     const blob = await webcam.frame(SIDE);
     if (!blob) return;
     const stamp = new Date().toISOString().replace(/[:.]/g, "-");
-    taken.push({ file: blob, name: `camera-${stamp}-${taken.length}.jpg` });
+    taken.push({ file: blob, name: `camera-${stamp}.jpg` });
     series += 1;
     setText(count, texts.camera.taken(series));
+    if (taken.length >= AT_ONCE) pass();
+  }
+
+  function pass() {
+    const files = taken.map((one) => ({ ...one, className: state.className }));
+    taken = [];
+    send(files, state.className);
   }
 
   function start(event) {
@@ -48,9 +56,7 @@ export function cameraPanel() {
     clearInterval(timer);
     timer = null;
     hold.classList.remove("held");
-    const files = taken.map((one) => ({ ...one, className: state.className }));
-    taken = [];
-    send(files, state.className);
+    pass();
   }
 
   hold.addEventListener("pointerdown", start);

@@ -104,7 +104,7 @@ export const texts = {
   errors: {
     offline: "The studio does not answer. Is `headstart studio` still running?",
     status: (status, why) => {
-      if (status === 401) return "Open the link that `headstart studio` printed, newest last.";
+      if (status === 401) return "Open the newest link that `headstart studio` printed.";
       return `The server refused (${status})${why ? `: ${why}` : "."}`;
     },
   },

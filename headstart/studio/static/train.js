@@ -10,6 +10,7 @@ import { failed } from "./undo.js";
 const words = texts.train;
 const TIMES = ["quick", "good", "best"];
 const LEAST = 2; // classes with images
+const MOST_REMARKS = 4;
 
 function times() {
   const options = TIMES.map((time, place) =>
@@ -112,6 +113,7 @@ function jobPanel() {
   const left = h("p", { class: "left" });
   const meter = h("progress", { max: 1, "aria-label": words.progress });
   const stages = h("ol", { class: "stages" });
+  const remarks = h("ul", { class: "remarks soft" });
   const curve = h("div", { class: "curves" });
   const spoken = h("p", { class: "spoken", role: "status" });
   const after = h("div", { class: "after" });
@@ -127,7 +129,8 @@ function jobPanel() {
     }
   });
   const head = h("div", { class: "job-head" }, h("div", {}, stage, left), cancel);
-  const element = h("div", { class: "job panel", hidden: true }, head, meter, stages, after, curve);
+  const element = h("div", { class: "job panel", hidden: true }, head, meter, stages, remarks);
+  element.append(after, curve);
   element.append(spoken);
 
   let epochs = "";
@@ -151,6 +154,10 @@ function jobPanel() {
     if (key !== epochs) drawCurve(curve, job.curve ?? []);
     epochs = key;
     drawAfter(after, job);
+    const said = (job.remarks ?? []).slice(-MOST_REMARKS);
+    if (said.length !== remarks.childElementCount || said.at(-1) !== remarks.lastChild?.textContent) {
+      show(remarks, said.map((one) => h("li", {}, one)));
+    }
   }
   return { element, draw };
 }

@@ -11,6 +11,9 @@ import { Webcam } from "./webcam.js";
 const words = texts.tryIt;
 const SIDE = 384; // pixels of a webcam image's longer side
 const MOST = 12; // bars
+const BUSY = 503; // the server has too much to do: ask again
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** Fill the view into its section. */
 export function tryView(section) {
@@ -126,13 +129,17 @@ export function tryView(section) {
       try {
         const blob = await webcam.frame(SIDE);
         if (!blob) {
-          await new Promise((resolve) => setTimeout(resolve, 50));
+          await pause(50);
           continue;
         }
         const told = await predict(model.id, blob);
         if (mine !== turn) return;
         answers.draw(told, false);
       } catch (error) {
+        if (error.status === BUSY) {
+          await pause(200);
+          continue;
+        }
         failed(error);
         stopCamera();
         return;

@@ -47,11 +47,17 @@ export function understandView(section) {
 function parts(model, report) {
   return [
     verdict(model),
+    warnings(report.warnings),
     matrixPart(model, report),
     worstPart(model, report.worst ?? []),
     nextPart(report),
     report.page ? fullReport(model) : null,
   ];
+}
+
+function warnings(said) {
+  if (!said?.length) return null;
+  return h("ul", { class: "warnings" }, said.map((one) => h("li", {}, one)));
 }
 
 function fullReport(model) {
