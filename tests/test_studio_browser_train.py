@@ -140,7 +140,7 @@ def test_an_image_is_tried(page: Tab, trained: Trained) -> None:
     assert len(shares) == 2
     assert all(one.endswith("%") for one in shares)
     page.page.click("text=Show the map")
-    page.page.wait_for_selector("img[src^='data:image/png']")
+    page.page.wait_for_selector("img[src^='data:image/']")
     page.drop([trained.new_image], ".try-frame")
     page.page.wait_for_selector("img[src^='blob:']")
 

@@ -59,7 +59,7 @@ class Answering:
 
     async def draw_map(self, folder: Path, path: Path, class_name: str | None) -> bytes:
         """A file with the map of what speaks for a class (None: the answer) over it, as PNG."""
-        return await self._soon(lambda: _png(self._classifier(folder), path, class_name))
+        return await self._soon(lambda: _drawn(self._classifier(folder), path, class_name))
 
     async def _soon(self, work: Callable[[], _What]) -> _What:
         if self._waiting >= _WAITING:
@@ -83,7 +83,8 @@ class Answering:
         classifier = self._classifier(folder)
         begin = time.perf_counter()
         found = classifier.predict(image)
-        drawn = _png(classifier, image, found.label) if mapped else None
+        # JPEG: a webcam's frames follow each other quickly.
+        drawn = _drawn(classifier, image, found.label, "JPEG") if mapped else None
         return {
             "label": found.label,
             "probability": found.probability,
@@ -93,12 +94,15 @@ class Answering:
             "candidates": None if found.candidates is None else list(found.candidates),
             "unknown": found.unknown,
             "words": "; ".join(found.doubts(3)),
-            "map": drawn and f"data:image/png;base64,{base64.b64encode(drawn).decode()}",
+            "map": drawn and f"data:image/jpeg;base64,{base64.b64encode(drawn).decode()}",
             "milliseconds": round(1000 * (time.perf_counter() - begin), 1),
         }
 
 
-def _png(classifier: Classifier, image: bytes | Path, class_name: str | None) -> bytes:
+def _drawn(
+    classifier: Classifier, image: bytes | Path, class_name: str | None, kind: str = "PNG"
+) -> bytes:
     content = io.BytesIO()
-    Pillow.fromarray(overlaid(classifier, image, class_name)).save(content, "PNG", compress_level=1)
+    drawn = Pillow.fromarray(overlaid(classifier, image, class_name))
+    drawn.save(content, kind, compress_level=1, quality=85)
     return content.getvalue()

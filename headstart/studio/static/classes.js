@@ -49,7 +49,7 @@ export function classList(moved) {
 function entry(className, moved) {
   const count = h("span", { class: "count" });
   const balance = h("span", { class: "balance" });
-  const title = className ? name(className) : h("span", {}, texts.collect.all);
+  const title = className ? name(className, { title: className }) : h("span", {}, texts.collect.all);
   const press = button("", () => choose(className), { class: "class" });
   show(press, h("span", { class: "class-top" }, title, count), balance);
   const item = h("li", { class: className ? "" : "all" }, press);

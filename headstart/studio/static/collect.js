@@ -215,7 +215,11 @@ function toolbar(list, selection, actions, checkup) {
     if (image) actions.open(image);
   });
   const all = button(words.selectAll, () => selection.all(), { class: "quiet" });
-  const none = button(words.selectNone, () => selection.clear(), { class: "quiet" });
+  const none = button("×", () => selection.clear(), {
+    class: "quiet",
+    "aria-label": words.selectNone,
+    title: words.selectNone,
+  });
   const remove = button(words.delete, actions.delete, { class: "danger" });
   const tools = h("span", { class: "tools" }, view, move, remove, none);
   const element = h("div", { class: "toolbar" }, said, checkup.filter, all, tools);
