@@ -217,9 +217,9 @@ def hostile(options: Options, bodies: Sequence[bytes]) -> Values:
     sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
     import hostile_images
 
-    bombs = (make() for make in hostile_images.BOMBS.values())
-    damaged = (data for _, data in hostile_images.mutated(500))
-    images = [*damaged, *bombs, *mutated(bodies, 500, seed=1)]
+    images = [data for _, data in hostile_images.mutated(500)]
+    images += mutated(bodies, 500, seed=1)
+    images += [make() for make in hostile_images.BOMBS.values()]
     with headstart_server(options.bundle, "--max-body", "256") as server:
         _answers(server, bodies[0])
         before = server.memory("VmHWM")

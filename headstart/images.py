@@ -61,7 +61,6 @@ _PILLOW_ERRORS = (
     MemoryError,
     ValueError,
     NotImplementedError,
-    RuntimeError,  # of AVIF
     OverflowError,
     EOFError,
     IndexError,
