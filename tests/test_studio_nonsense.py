@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from studio_place import Page, fill, opened
+from starlette.testclient import TestClient
+from studio_place import OURS, Page, fill, opened
 from test_studio_security import CHANGES, READS
 
 BODIES = (
@@ -45,3 +46,14 @@ def test_nonsense_in_addresses(page: Page, path: str) -> None:
         for query in ("", f"?class={word}&offset={word}&limit={word}&finding={word}&true={word}"):
             status = page.client.get(f"{place}{query}&of={word}").status_code
             assert status in (200, 400, 404, 422), (place, query, status)
+
+
+def test_a_defect_is_told(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down() -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(page.studio, "overview", break_down)
+    client = TestClient(page.client.app, OURS, raise_server_exceptions=False)
+    answer = client.get("/api/project", headers=page.client.headers)
+    assert answer.status_code == 500
+    assert answer.json()["error"]["message"].startswith("ZeroDivisionError: oh. This is a defect")

@@ -43,6 +43,7 @@ def make_app(studio: Studio) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _misunderstood)
     app.add_exception_handler(OSError, _refused)
     app.add_exception_handler(HTTPException, _unanswered)
+    app.add_exception_handler(Exception, _broken)
     app.include_router(collecting.routes(studio))
     app.include_router(collecting.image_routes(studio))
     app.include_router(working.routes(studio))
@@ -117,6 +118,12 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
         f"The system refused: {why}. Expected a folder that can be read and written, and space. "
         "Check them."
     )
+    return _error(text, 500)
+
+
+async def _broken(request: Request, error: Exception) -> JSONResponse:
+    """A defect; the server goes on, and its terminal says more."""
+    text = f"{type(error).__name__}: {error}. This is a defect of headstart. Load the page again."
     return _error(text, 500)
 
 
