@@ -139,9 +139,7 @@ def _schemathesis(server: Server, count: int) -> tuple[int, str]:
         words += ["--phases", "coverage,fuzzing" if turn == 1 else "fuzzing"]
         words += ["--suppress-health-check", "all"]
         with tempfile.TemporaryDirectory() as folder:  # where it keeps what it found
-            done = subprocess.run(
-                words, cwd=folder, capture_output=True, text=True, check=False
-            )
+            done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
         counted = _COUNTED.search(done.stdout)
         made += int(counted[1]) if counted else 0
         if done.returncode:

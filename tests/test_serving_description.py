@@ -26,9 +26,7 @@ def server() -> Iterator[Server]:
 
 
 @EXAMPLES
-def test_what_is_made_up_from_the_description(
-    server: Server, tmp_path: Path, count: int
-) -> None:
+def test_what_is_made_up_from_the_description(server: Server, tmp_path: Path, count: int) -> None:
     words = [str(Path(sysconfig.get_path("scripts"), "schemathesis")), "run"]
     words += [f"{server.url}/openapi.json", "--seed", "1", "--max-examples", str(count)]
     # An image has to be one, and a class one of the model's: a description cannot say that.
