@@ -99,14 +99,15 @@ def page(running: Any, served: Studio) -> Iterator[Tab]:
         assert found.messages == []
 
 
-@pytest.mark.parametrize("act", [scroll, mark, mark_all, switch, to_the_end, remove])
-def test_it_answers_at_once(page: Tab, act: Any) -> None:
-    page.page.evaluate("scrollTo(0, 0)")
-    assert slowest(page, lambda: act(page)) < LIMIT
-    assert page.page.locator(".tile").count() < 250
+def test_it_answers_at_once(page: Tab) -> None:
+    """All in one test, so that the project is made once however the tests are shared out."""
+    took = {}
+    for act in (scroll, mark, mark_all, switch, to_the_end, remove):
+        page.page.evaluate("scrollTo(0, 0)")
+        took[act.__name__] = slowest(page, lambda act=act: act(page))
+        assert page.page.locator(".tile").count() < 250
+    assert {name: time for name, time in took.items() if time >= LIMIT} == {}
 
-
-def test_a_page_that_is_slow_is_noticed(page: Tab) -> None:
     busy = "document.body.addEventListener('keydown', () => {const end = performance.now() + 150;"
-    page.page.evaluate(busy + "while (performance.now() < end) ;}, {once: false})")
-    assert slowest(page, lambda: page.page.keyboard.press("x")) > LIMIT
+    page.page.evaluate(busy + "while (performance.now() < end) ;})")
+    assert slowest(page, lambda: page.page.keyboard.press("x")) > LIMIT  # it can be seen

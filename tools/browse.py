@@ -106,10 +106,13 @@ def accessibility(running: Any, page: Path, scheme: str) -> list[str]:
     return found
 
 
-def judged(tab: Any) -> list[str]:
-    """What axe-core finds in what a tab shows now, serious or critical."""
+def judged(tab: Any, *rules: str) -> list[str]:
+    """What axe-core finds in what a tab shows now, serious or critical; by some of its rules."""
     tab.evaluate(axe_source())
-    found = tab.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = rules
+    found = tab.evaluate("(options) => axe.run(options)", options)["violations"]
     return [
         f"{one['impact']}: {one['id']}: {node['html'][:120]}: {node['failureSummary'][:200]}"
         for one in found
