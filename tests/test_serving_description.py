@@ -26,13 +26,15 @@ def server() -> Iterator[Server]:
 
 
 @EXAMPLES
-def test_what_is_made_up_from_the_description(server: Server, count: int) -> None:
+def test_what_is_made_up_from_the_description(server: Server, tmp_path: Path, count: int) -> None:
     words = [str(Path(sysconfig.get_path("scripts"), "schemathesis")), "run"]
     words += [f"{server.url}/openapi.json", "--seed", "1", "--max-examples", str(count)]
     # An image has to be one, and a class one of the model's: a description cannot say that.
     words += ["--exclude-checks", "positive_data_acceptance", "--suppress-health-check", "all"]
     words += ["--phases", "fuzzing" if count < 10 else "coverage,fuzzing"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+    )
     assert done.returncode == 0, done.stdout[-4000:]
     assert "16 passed" in done.stdout
     assert server.client.post("/predict", content=IMAGE).status_code == 200
