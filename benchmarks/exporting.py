@@ -1,12 +1,14 @@
 """Every export format: agreement with the classifier, largest difference, size and speed.
 
     python benchmarks/exporting.py --data FOLDER [--kinds linear mlp fine-tuned] [--formats ...]
+        [--table]
 
 Trains a frozen linear head, a frozen mlp and a network fine-tuned for two epochs (last 20 layers)
 in float32, exports each to every format and, where there is one, to 8 bits, checked with the
 images of the folder. Speed is images a second of the format's own runtime in batches of 16 that
 are decoded already, the median of 5 rounds of at least 2 seconds after one that does not count;
-the formats take turns, so that a busy moment does not hit one alone. Prints one JSON object.
+the formats take turns, so that a busy moment does not hit one alone. Prints one JSON
+object, or with --table a Markdown table.
 """
 
 from __future__ import annotations
@@ -104,6 +106,24 @@ def measure(kind: str, options: argparse.Namespace, folder: Path) -> dict[str, A
     return {"accuracy": run.evaluation.accuracy, "share": share, "formats": rows}
 
 
+def table(kinds: Mapping[str, Any]) -> str:
+    """The figures as Markdown, one row for each format and kind."""
+    lines = [
+        "| format | classifier | agreement | largest difference | accuracy lost | MB | images/s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind, found in kinds.items():
+        for name, one in found["formats"].items():
+            if "refused" in one:
+                lines.append(f"| {name} | {kind} | refused | | | | |")
+                continue
+            lines.append(
+                f"| {name} | {kind} | {one['agreement']:.1%} | {one['difference']:.1e} "
+                f"| {one['loss']:.3f} | {one['megabytes']:.1f} | {one['images_a_second']:.0f} |"
+            )
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Train, export, measure, print."""
     formats = [*OPEN, *(f"{name}-int8" for name in INT8_FORMATS)]
@@ -115,11 +135,15 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--formats", nargs="+", default=formats, choices=formats)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     found = {}
     for kind in options.kinds:
         with tempfile.TemporaryDirectory() as folder:
             found[kind] = measure(kind, options, Path(folder))
+    if options.table:
+        print(table(found))
+        return
     about = {"data": options.data.name, "backbone": options.backbone, "processors": cpu_count()}
     print(json.dumps({**about, "kinds": found}, indent=2))
 

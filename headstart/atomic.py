@@ -94,8 +94,8 @@ def new_folder(target: Path) -> Iterator[Path]:
 def new_files(parent: Path) -> Iterator[Path]:
     """Give an empty folder to fill; when the block ends well its files are moved into `parent`.
 
-    Each takes the place of one of its name in one step, in the order of the names' lengths, the
-    longest first.
+    Each takes the place of one of its name in one step, the longest name first: what is said of a
+    file, as `x.onnx.json`, is there before the file.
 
     Raises:
         OSError: The folder cannot be written.

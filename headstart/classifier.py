@@ -242,7 +242,8 @@ class Classifier:
             plain = plain_view(image, self.image_size, self.resize)
             return image, prediction_views(plain, views, self.pixels.flip)
         except BadImage as error:
-            return image, error
+            # Without its traceback, which would keep the file and its pixels in memory.
+            return image, BadImage(str(error))
 
 
 def _good(

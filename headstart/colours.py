@@ -15,6 +15,7 @@ from PIL import Image
 Pixels = npt.NDArray[np.uint8]
 LARGE = 16_000_000  # pixels
 _STRIP = 1_000_000  # pixels
+_DEPTHS = np.arange(1 << 16, dtype=np.float32)
 _TRANSPARENT = ("RGBA", "LA", "PA", "La", "RGBa")
 
 
@@ -23,7 +24,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if _is_deep(image):
-        return _deep_to_rgb(image, _limit([image]))
+        return _deep_to_grey(image, _limit([image])).convert("RGB")
     return _shallow_to_rgb(image)
 
 
@@ -47,8 +48,12 @@ def shrunk(
     limit = _limit(strip for _, strip in _strips(image, down)) if _is_deep(image) else 0.0
     whole = Image.new("RGB", (-(-image.width // across), -(-image.height // down)))
     for top, strip in _strips(image, down):
-        part = _deep_to_rgb(strip, limit) if limit else _shallow_to_rgb(strip)
-        whole.paste(part.reduce((across, down)), (0, top // down))
+        if strip.mode == "RGBA":  # the same, and several times faster
+            part = _shallow_to_rgb(strip.convert("RGBa").reduce((across, down)))
+        else:
+            part = _deep_to_grey(strip, limit) if limit else _shallow_to_rgb(strip)
+            part = part.reduce((across, down))
+        whole.paste(part.convert("RGB"), (0, top // down))
     return whole, size
 
 
@@ -71,9 +76,16 @@ def _shallow_to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _deep_to_rgb(image: Image.Image, limit: float) -> Image.Image:
-    scaled = np.clip(_numbers(image) * (255.0 / limit) + 0.5, 0, 255).astype(np.uint8)
-    return Image.fromarray(scaled).convert("RGB")
+def _deep_to_grey(image: Image.Image, limit: float) -> Image.Image:
+    values = np.asarray(image)
+    if values.dtype == np.uint16 and values.size > _DEPTHS.size:  # each value once, not each pixel
+        return Image.fromarray(_scaled(_DEPTHS, limit)[values])
+    return Image.fromarray(_scaled(_numbers(image), limit))
+
+
+def _scaled(values: npt.NDArray[np.float32], limit: float) -> Pixels:
+    scaled: Pixels = np.clip(values * (255.0 / limit) + 0.5, 0, 255).astype(np.uint8)
+    return scaled
 
 
 def _limit(parts: Iterator[Image.Image] | list[Image.Image]) -> float:

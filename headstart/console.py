@@ -77,6 +77,31 @@ def _end(line: str, code: int) -> NoReturn:
     raise SystemExit(code) from None
 
 
+@contextmanager
+def own_words() -> Iterator[None]:
+    """Keep what libraries in C print of a bad image, such as libtiff, off stderr."""
+    before = sys.stderr
+    try:
+        has_it = before.fileno() == 2
+    except (OSError, ValueError):  # no file, as within a test
+        has_it = False
+    if not has_it:
+        yield
+        return
+    before.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    with open(kept, "w", 1, encoding=before.encoding, errors="backslashreplace") as stream:
+        sys.stderr = stream
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            stream.flush()
+            os.dup2(kept, 2)
+            os.close(nowhere)
+            sys.stderr = before
+
+
 def displayable(text: str) -> str:
     """Make text of several lines safe to print: no broken encoding, no control characters."""
     return "\n".join(printable(line) for line in text.split("\n"))

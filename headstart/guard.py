@@ -7,7 +7,9 @@ decoded one at a time, so that memory does not grow with the number of threads.
 
 from __future__ import annotations
 
+import ctypes
 import io
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,7 +121,18 @@ def turn(needed: int) -> Iterator[None]:
         yield
     else:
         with _turn:
-            yield
+            try:
+                yield
+            finally:
+                _give_back()
+
+
+def _give_back() -> None:
+    """Give freed memory back to the system now; the C library of Linux would keep it a while."""
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        if hasattr(library, "malloc_trim"):  # musl has none
+            library.malloc_trim(0)
 
 
 def _decoded_bytes(image: Image.Image, kind: str) -> int:
@@ -132,9 +145,10 @@ def _decoded_bytes(image: Image.Image, kind: str) -> int:
 
 def _coefficients(image: Any, data: bytes, whole: tuple[int, int]) -> int:
     """What a JPEG of several scans takes until its last scan: two bytes a component."""
-    if _scans(data) < 2:
-        return 0
-    return int(2 * whole[0] * whole[1] * max(1, getattr(image, "layers", 3)))
+    layers = image.layers
+    # A second scan may be that of a small preview; with four components it is too much to trust.
+    several = "progressive" in image.info or (layers > 3 and _scans(data) > 1)
+    return int(2 * whole[0] * whole[1] * layers) if several else 0
 
 
 def _scans(data: bytes) -> int:

@@ -33,6 +33,7 @@ __all__ = [
     "check_resize",
     "decode",
     "from_array",
+    "header",
     "opened",
     "read_bytes",
     "upright",
@@ -60,7 +61,6 @@ _PILLOW_ERRORS = (
     MemoryError,
     ValueError,
     NotImplementedError,
-    RuntimeError,  # of AVIF
     OverflowError,
     EOFError,
     IndexError,
@@ -129,20 +129,33 @@ def decode(data: bytes, image_size: tuple[int, int], resize: str = "squash") -> 
 
 @contextmanager
 def opened(data: bytes, image_size: tuple[int, int], resize: str) -> Iterator[Image.Image]:
-    """Open an image for `upright`, a JPEG at the scale that `image_size` needs; or BadImage."""
+    """Open an image for `upright`, a JPEG at the scale that `image_size` needs; or BadImage.
+
+    It goes when the block ends; while it is large, no other large one is open.
+    """
     check_resize(resize)
+    with header(data) as image:
+        whole, kind = image.size, formats.sniff(data[: formats.HEAD_BYTES]) or ""
+        if kind == "jpeg":
+            image.draft(None, _wanted(image.size, _before_turning(image, image_size), resize))
+        with guard.turn(guard.check_memory(image, kind, data, whole)):
+            try:
+                yield image
+            finally:
+                image.close()  # which gives the memory back before the next one's turn
+
+
+@contextmanager
+def header(data: bytes) -> Iterator[Image.Image]:
+    """Open an image to look at what stands before its pixels; or BadImage."""
     kind = formats.sniff(data[: formats.HEAD_BYTES])
     if kind is None:
         raise BadImage("not an image" if data else "empty file")
     file = guard.CountedFile(data, kind)
     with _told(), _open(file, kind) as image:
         guard.check_size(image, kind, data)
-        whole = image.size
-        if kind == "jpeg":
-            image.draft(None, _wanted(image.size, _before_turning(image, image_size), resize))
-        with guard.turn(guard.check_memory(image, kind, data, whole)):
-            file.loads()
-            yield image
+        file.loads()
+        yield image
 
 
 def check_resize(resize: str) -> None:

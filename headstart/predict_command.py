@@ -30,12 +30,17 @@ if TYPE_CHECKING:
 @with_options(PredictOptions)
 def predict(bundle: Bundle, options: PredictOptions) -> None:
     """Classify images."""
+    options.check()
+    with console.own_words():
+        _predict(bundle, options)
+
+
+def _predict(bundle: Path, options: PredictOptions) -> None:
     from headstart.batch import belonging, columns_of
     from headstart.batch.table import Table, write_table
     from headstart.bundle import load
     from headstart.listing import find_files
 
-    options.check()
     classifier = load(bundle)
     if options.level is not None:
         classifier.choose_level(options.level)

@@ -90,7 +90,7 @@ def test_parquet_is_typed(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("half", [b"", b'half,"a', b'["half', b"\0\0\n", b"a,b\n"])
+@pytest.mark.parametrize("half", [b"", b'half,"a', b'["half', b"\0\0\n", b"a,b\n", b"x" * 5000])
 @pytest.mark.parametrize("most", range(8))
 def test_a_killed_run_goes_on(
     photos: Path, tmp_path: Path, kind: str, half: bytes, most: int

@@ -222,6 +222,15 @@ def test_a_bar_shows_the_last_event(
     assert re.search(shown, terminal.getvalue())
 
 
+@pytest.mark.parametrize("listener", [console._Bars, console._Lines])
+def test_figures_are_passed_over(monkeypatch: pytest.MonkeyPatch, listener: type) -> None:
+    terminal = open_terminal(monkeypatch)
+    shown = listener()
+    shown.hear(progress.Event("fine-tune", figures={"epoch": 1, "train_loss": 0.5}))
+    shown.close()
+    assert "fine-tune" not in terminal.getvalue()
+
+
 @pytest.mark.parametrize("total", [0, 4])
 def test_an_error_puts_the_terminal_right(monkeypatch: pytest.MonkeyPatch, total: int) -> None:
     terminal = open_terminal(monkeypatch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_exports import FORMATS, KINDS, exported, run_of
+from tiny_exports import FORMATS, TRAINED, bundle_of, exported, run_of
 from tiny_run import CLASSES, SIDE, fresh_cache, trained
 
 import headstart
@@ -25,8 +26,14 @@ def images(count: int = 5) -> Pixels:
     return np.stack(views)
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *itertools.product(("linear", "mlp", "fine-tuned"), FORMATS),
+        ("whole", "keras"),
+        ("whole", "openvino"),
+    ],
+)
 def test_a_format_answers_as_the_classifier(kind: str, name: str) -> None:
     found = exported(kind, name)
     assert found.check.images == len(trained().paths)
@@ -34,7 +41,7 @@ def test_a_format_answers_as_the_classifier(kind: str, name: str) -> None:
     assert found.check.difference <= 1e-5
     assert found.bundle.difference <= 1e-3
     assert found.path.exists()
-    assert bool(run_of(kind).classifier.prefix.identity.tuned) == (kind in KINDS[2:])
+    assert bool(run_of(kind).classifier.prefix.identity.tuned) == (kind in TRAINED)
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])
@@ -184,3 +191,46 @@ def test_several_views_and_their_difference_are_told(tmp_path: Path) -> None:
     assert "over 4 views" in found.bundle_computes
     assert found.bundle.difference > 1e-3
     assert found.check.difference <= 1e-5
+
+
+def test_bfloat16_and_its_difference_are_told(tmp_path: Path) -> None:
+    run = run_of("linear")
+    old = run.classifier
+    identity = replace(old.prefix.identity, precision="bfloat16")
+    faster = Classifier(
+        old.class_names, replace(old.prefix, identity=identity), old.head, old.pixels
+    )
+    found = headstart.export(replace(run, classifier=faster), "openvino", out=tmp_path / "x.xml")
+    assert found.bundle_computes == "in bfloat16, with features in float16"
+    assert found.check.difference <= 1e-5
+    assert f"largest difference {found.bundle.difference:.1e}" in str(found)
+
+
+_FRAMEWORKS = """
+import sys, headstart
+headstart.export(sys.argv[1], "openvino", out=sys.argv[2])
+print(sorted({"keras", "tensorflow", "sklearn"} & set(sys.modules)))
+"""
+
+
+def test_openvino_takes_no_keras(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FRAMEWORKS, str(bundle_of("fine-tuned"))]
+    done = subprocess.run(
+        [*command, str(tmp_path / "x.xml")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_class_names_of_any_kind(tmp_path: Path) -> None:
+    run = run_of("linear")
+    old = run.classifier
+    names = ("new\nline", "\udcff", "läuft")
+    other = Classifier(names, old.prefix, old.head, old.pixels)
+    given = replace(run, classifier=other, files=dict.fromkeys(run.files, ()))
+    for name, suffix in (("keras", "keras"), ("openvino", "xml"), ("onnx", "onnx")):
+        found = headstart.export(given, name, out=tmp_path / f"x.{suffix}")
+        said = json.loads((tmp_path / f"x.{suffix}.json").read_text(encoding="utf-8"))
+        assert said["labels"] == ["new\nline", "\\xff", "läuft"]
+        assert json.dumps(found.to_dict()).isascii()
+    with zipfile.ZipFile(tmp_path / "x.keras") as archive:
+        assert len(archive.read("labels.txt").decode().splitlines()) == len(names)

@@ -40,6 +40,15 @@ def test_a_model_of_ones_own(name: str, own: Path, place: Path) -> None:
     assert found.check.difference <= 1e-5
 
 
+def test_a_folder_for_a_hub_without_the_model(own: Path, place: Path, tmp_path: Path) -> None:
+    assert own.is_file()
+    found = headstart.export(place / "own.headstart", "hub", out=tmp_path / "hub")
+    assert {"openvino_model.xml", "openvino_model.bin"} <= set(found.files)
+    card = (tmp_path / "hub" / "README.md").read_text(encoding="utf-8")
+    assert "license: other" in card
+    assert "- openvino\n" in card
+
+
 def test_another_model_is_refused(own: Path, place: Path, tmp_path: Path) -> None:
     other = save(tutorial(rescaled=False), tmp_path, "other.keras")
     with pytest.raises(HeadstartError, match=r"are not those of the bundle|preprocessing"):

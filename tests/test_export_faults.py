@@ -39,7 +39,7 @@ def without_preprocessing(model: Any) -> Any:
     return model
 
 
-@pytest.mark.parametrize("name", ["keras", "onnx", "saved_model", "litert"])
+@pytest.mark.parametrize("name", ["keras", "onnx", "litert"])
 def test_preprocessing_left_out_is_caught(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

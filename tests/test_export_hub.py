@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,9 @@ def test_its_model_and_its_bundle_answer_alike(hub: Export) -> None:
     assert hub.format == said["format"] == "hub"
 
 
-def test_an_earlier_folder_is_replaced_and_another_is_not(tmp_path: Path) -> None:
-    folder = tmp_path / "hub"
-    for _ in range(2):
-        headstart.export(run_of("mlp"), "hub", out=folder)
+def test_an_earlier_folder_is_replaced_and_another_is_not(hub: Export, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(hub.path, tmp_path / "hub"))
+    headstart.export(run_of("mlp"), "hub", out=folder)
     assert headstart.load(folder / "bundle").head.kind == "mlp"
     (folder / "about.json").unlink()
     with pytest.raises(headstart.HeadstartError, match="exists and is no export"):

@@ -163,3 +163,25 @@ def test_large_images_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch)
 def test_answers_stay_answers() -> None:
     for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "HEIF", "AVIF"):
         assert isinstance(trained().run.classifier.predict(sound(kind)), Prediction)
+
+
+def test_libraries_do_not_speak_for_the_command(tmp_path: Path) -> None:
+    (tmp_path / "good.png").write_bytes(sound("PNG"))
+    whole = sound("TIFF")
+    (tmp_path / "bad.tif").write_bytes(whole[:8] + b"\xff" * 64 + whole[72:])  # no such code
+    done = subprocess.run(
+        [sys.executable, "-m", "headstart", "predict", str(trained().bundle), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.startswith(f"skipped {tmp_path}/bad.tif: broken: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_bad_image_keeps_nothing_of_itself(tmp_path: Path) -> None:
+    (tmp_path / "cut.png").write_bytes(sound("PNG")[:500])
+    _, error = trained().run.classifier._decode(tmp_path / "cut.png", views=1)
+    assert isinstance(error, BadImage)
+    assert error.__traceback__ is None
+    assert error.__context__ is None

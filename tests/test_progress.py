@@ -108,3 +108,11 @@ def test_remark() -> None:
     with progress.listen(heard.append):
         progress.remark("cache", "was damaged")
     assert heard == [progress.Event("cache", message="was damaged")]
+
+
+def test_figures() -> None:
+    heard: list[progress.Event] = []
+    progress.tell_figures("work", {"loss": 1.0})  # nobody listens
+    with progress.listen(heard.append):
+        progress.tell_figures("work", {"epoch": 1, "loss": 0.5})
+    assert heard == [progress.Event("work", figures={"epoch": 1, "loss": 0.5})]

@@ -17,6 +17,15 @@ def test_images_of_each_part() -> None:
     assert trained().run.images == {"train": 42, "validation": 6, "test": 12}
 
 
+def test_the_answers_to_the_test_images() -> None:
+    run = trained().run
+    assert run.probabilities is not None
+    names = run.classifier.class_names
+    answers = [names[row.argmax()] for row in run.probabilities]
+    right = [name == answer for (_, name), answer in zip(run.files["test"], answers, strict=True)]
+    assert sum(right) / len(right) == run.evaluation.accuracy
+
+
 @pytest.mark.parametrize(
     ("bundle", "told"),
     [

@@ -26,13 +26,15 @@ def server() -> Iterator[Server]:
 
 
 @EXAMPLES
-def test_what_is_made_up_from_the_description(server: Server, count: int) -> None:
+def test_what_is_made_up_from_the_description(server: Server, tmp_path: Path, count: int) -> None:
     words = [str(Path(sysconfig.get_path("scripts"), "schemathesis")), "run"]
     words += [f"{server.url}/openapi.json", "--seed", "1", "--max-examples", str(count)]
     # An image has to be one, and a class one of the model's: a description cannot say that.
     words += ["--exclude-checks", "positive_data_acceptance", "--suppress-health-check", "all"]
     words += ["--phases", "fuzzing" if count < 10 else "coverage,fuzzing"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+    )
     assert done.returncode == 0, done.stdout[-4000:]
     assert "16 passed" in done.stdout
     assert server.client.post("/predict", content=IMAGE).status_code == 200
@@ -59,14 +61,6 @@ def test_damaged_images_get_an_answer_or_a_clear_error(server: Server, count: in
             True,
         ), name
     assert set(found) == {200, 400}
-
-
-@pytest.mark.slow
-def test_decompression_bombs(server: Server) -> None:
-    for name, make in hostile_images.BOMBS.items():
-        reply = server.client.post("/predict", content=make())
-        assert reply.status_code in (200, 400, 413), name
-        assert reply.elapsed.total_seconds() < 20, name
 
 
 def test_mutated_requests_for_inference(server: Server) -> None:

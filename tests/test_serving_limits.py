@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -21,7 +21,8 @@ from tiny_server import Server, serving
 
 from headstart.bundle import load
 from headstart.errors import HeadstartError
-from headstart.serving.batcher import Batcher, Gate
+from headstart.images import Pixels
+from headstart.serving.batcher import Batcher, Encoded, Gate, Group
 from headstart.serving.process import allowed_hosts
 from headstart.serving.settings import Settings
 
@@ -185,6 +186,33 @@ def test_who_has_gone_is_not_computed_for(monkeypatch: pytest.MonkeyPatch) -> No
     outcomes = asyncio.run(ask())
     assert sum(sizes) == 2
     assert [str(one) == "nobody waits for it" for one in outcomes] == [False, *[True] * 3, False]
+
+
+def test_a_client_that_closes_its_connection_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(PLAIN) as server:
+        batcher, go, begun = server.service.version().batcher, threading.Event(), threading.Event()
+        decode, groups = batcher._views, list[Group]()
+        submit = batcher.submit
+
+        def slowly(image: Encoded) -> list[Pixels]:
+            begun.set()
+            go.wait(10)
+            return decode(image)
+
+        def noting(images: Sequence[Encoded]) -> Group:
+            groups.append(submit(images))
+            return groups[-1]
+
+        monkeypatch.setattr(batcher, "_views", slowly)
+        monkeypatch.setattr(batcher, "submit", noting)
+        with socket.create_connection(server.address) as client:
+            client.sendall(head(server, f"Content-Length: {len(IMAGE)}") + IMAGE)
+            assert begun.wait(10)
+        until = time.monotonic() + 10
+        while not groups[0].gone:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        go.set()
 
 
 def test_gate() -> None:

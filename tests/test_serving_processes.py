@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from command_line import run_command
+from hostile_images import BOMBS
 from test_serving_limits import IMAGE, TOKEN, large
 from tiny_run import CLASSES, trained
 from tiny_server import command
@@ -134,3 +135,41 @@ def test_a_missing_package_is_told(
     error = capsys.readouterr().err
     assert f"The package '{module}' is needed for" in error
     assert 'pip install "headstart[serve]"' in error
+
+
+def memory(pid: int, field: str) -> float:
+    """Megabytes: `VmRSS` now, `VmHWM` at most."""
+    (line,) = [
+        one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith(field)
+    ]
+    return int(line.split()[1]) / 1024
+
+
+def post(url: str, body: bytes) -> httpx.Response:
+    return httpx.post(f"{url}/predict", content=body, timeout=60)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
+def test_memory_of_large_images_is_given_back() -> None:
+    with command(trained().bundle) as (process, url):
+        post(url, IMAGE)
+        before = memory(process.pid, "VmRSS")
+        assert post(url, BOMBS["rgb.png"]()).status_code == 200
+        assert memory(process.pid, "VmHWM") > before + 200
+        assert memory(process.pid, "VmRSS") < before + 150
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
+def test_bombs_take_little() -> None:
+    with command(trained().bundle, "--max-body", 200) as (process, url):
+        post(url, IMAGE)
+        before = memory(process.pid, "VmRSS")
+        for name, make in BOMBS.items():
+            reply = post(url, make())
+            assert reply.status_code in (200, 400), name
+        assert memory(process.pid, "VmHWM") < before + 600
+        process.terminate()
+        process.communicate(timeout=20)

@@ -208,6 +208,27 @@ def test_findings_and_their_fixes(page: Page) -> None:
         assert all(kind in one["findings"] for one in listed)
 
 
+def test_what_a_check_up_finds_stands_beside_the_images(
+    page: Page, place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fresh_cache(monkeypatch, tmp_path)
+    monkeypatch.setattr(works, "Recipe", lambda: RECIPE)
+    whole = (place / "roses" / "00.png").read_bytes()
+    (place / "roses" / "cut.png").write_bytes(whole[:300])
+    (place / "tulips" / "copy.png").write_bytes(whole)
+    works.look_over({"root": str(place), "fingerprint": "x"}, tmp_path)
+    found = {one["kind"]: one for one in page.get("/api/checkup")["findings"]}
+    listed = {one["id"]: one for one in page.get("/api/images", limit=500)["images"]}
+    assert [listed[one]["name"] for one in found["broken"]["images"]] == ["cut.png"]
+    assert {listed[one]["class"] for one in found["two_labels"]["images"]} == {"roses", "tulips"}
+    fix = found["broken"]["fixes"][0]
+    page.post("/api/checkup/fix", finding=found["broken"]["id"], action="delete", ids=fix["ids"])
+    assert not (place / "roses" / "cut.png").exists()
+    (place / "tulips" / "copy.png").unlink()
+    kinds = {one["kind"] for one in page.get("/api/checkup")["findings"]}
+    assert not kinds & {"broken", "two_labels"}
+
+
 def test_a_check_up_is_kept(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fresh_cache(monkeypatch, tmp_path)
     monkeypatch.setattr(works, "Recipe", lambda: RECIPE)

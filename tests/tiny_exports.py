@@ -15,9 +15,8 @@ from headstart.exporting import Export
 from headstart.run import Run
 from headstart.training import fit
 
-KINDS = ("linear", "mlp", "fine-tuned", "whole")
 FORMATS = ("keras", "onnx", "openvino", "litert", "saved_model")
-_UNFREEZE = {"fine-tuned": "block3", "whole": "all"}
+TRAINED = {"fine-tuned": "block3", "whole": "all"}
 
 
 def place() -> Path:
@@ -31,9 +30,9 @@ def run_of(kind: str) -> Run:
     if kind == "linear":
         return trained().run
     recipe = replace(RECIPE, head="mlp" if kind == "mlp" else "linear")
-    if kind in _UNFREEZE:
+    if kind in TRAINED:
         tuning = replace(RECIPE.tuning, epochs=1, learning_rate=0.003)
-        recipe = replace(recipe, unfreeze=_UNFREEZE[kind], kept_views=1, tuning=tuning)
+        recipe = replace(recipe, unfreeze=TRAINED[kind], kept_views=1, tuning=tuning)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADSTART_CACHE", str(trained().cache))
         return fit(trained().photos, recipe, out=place() / f"{kind}.headstart")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from headstart import formats, progress
-from headstart.images import BadImage, opened, read_bytes, upright
+from headstart.images import BadImage, header, opened, read_bytes, upright
 from headstart.locations import cache_root
 from headstart.store import StoreError, open_store
 from headstart.workers import map_in_order
@@ -49,7 +49,6 @@ _RECORD = len(FIELDS) * 8
 _BATCH = 8
 _BLOCK = 512  # images after which what was measured is written
 _MODEL, _MAKER = 0x0110, 0x010F
-_WHOLE = (1 << 16, 1 << 16)  # of a size as large as this no JPEG is decoded smaller
 
 
 def measure(
@@ -133,7 +132,7 @@ def look_at(data: bytes) -> Floats:
     Raises:
         BadImage: It cannot be decoded.
     """
-    with opened(data, _WHOLE, "squash") as image:
+    with header(data) as image:
         size, frames = image.size, getattr(image, "n_frames", 1)
         clear = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
         bits = 16 if image.mode.startswith(("I", "F")) else 8
@@ -143,10 +142,10 @@ def look_at(data: bytes) -> Floats:
         # As upright leaves it: a JPEG may be decoded smaller, but not turned otherwise.
         lies = (turned.size[0] >= turned.size[1]) == (size[0] >= size[1])
         height, width = (size[1], size[0]) if lies else size
-        small = _small(turned)
+        light = _light(_small(turned))
     name = formats.sniff(data[: formats.HEAD_BYTES]) or formats.FORMATS[0]
     about = [height, width, len(data), formats.FORMATS.index(name), frames, clear, bits, camera]
-    return np.array([*about, *_light(small)], np.float64)
+    return np.array([*about, *light], np.float64)
 
 
 def _camera(image: Image.Image) -> int:

@@ -63,7 +63,9 @@ def write_hub(order: Order, target: Target) -> Export:
         elif subject.run is not None:
             subject.run.save(bundle)
         if (bundle / "report.html").is_file():
-            progress.remark("hub", "the folder shows images of yours; fit --no-images leaves them")
+            progress.remark(
+                "hub", "the folder shows images of yours; fit --no-images leaves them out"
+            )
         (folder / "README.md").write_text(_card(subject, bundle, found, name), encoding="utf-8")
         (folder / "config.json").write_text(_config(subject), encoding="utf-8")
         whole = replace(target, path=folder)

@@ -12,6 +12,7 @@ from typing import Any
 from headstart.exporting.result import INPUT, OUTPUT
 from headstart.exporting.tensorflow_writing import frozen_function, input_signature, quiet
 from headstart.extras import require
+from headstart.frameworks import load_keras
 from headstart.images import Pixels
 
 OPSET = 17
@@ -27,8 +28,10 @@ def require_packages() -> None:
     Raises:
         MissingExtra: Something is not installed.
     """
-    for module in ("onnx", "onnxruntime", "tf2onnx"):
+    for module in ("onnx", "onnxruntime"):
         require(module, "export", _PURPOSE)
+    load_keras()  # tf2onnx imports TensorFlow, which this keeps quiet
+    require("tf2onnx", "export", _PURPOSE)
 
 
 def write_onnx(model: Any, target: Path, about: Mapping[str, Any]) -> None:

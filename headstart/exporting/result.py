@@ -81,6 +81,7 @@ class Export:
         return {
             **found,
             "path": encodable(str(self.path)),
+            "files": [encodable(name) for name in self.files],
             "class_names": [encodable(name) for name in self.class_names],
             "check": asdict(self.check),
             "bundle": asdict(self.bundle),

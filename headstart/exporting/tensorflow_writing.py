@@ -14,6 +14,7 @@ from headstart.errors import HeadstartError
 from headstart.exporting.result import INPUT, OUTPUT
 from headstart.frameworks import without_retracing_remarks, without_stderr
 from headstart.images import Pixels
+from headstart.scan import printable
 
 ABOUT = "about.json"
 LABELS = "labels.txt"
@@ -109,7 +110,7 @@ def _add_about(target: Path, about: Mapping[str, Any]) -> None:
     """Put what is said of a model into its file: both kinds may have a zip archive at their end."""
     with zipfile.ZipFile(target, "a") as archive:
         archive.writestr(ABOUT, json.dumps(about, indent=2))
-        archive.writestr(LABELS, "".join(f"{name}\n" for name in about["labels"]))
+        archive.writestr(LABELS, "".join(f"{printable(name)}\n" for name in about["labels"]))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from headstart.errors import HeadstartError
 from headstart.serving.application import make_application
+from headstart.serving.memory import give_back_large_blocks
 from headstart.serving.place import Place
 from headstart.serving.service import Service
 from headstart.serving.settings import Settings
@@ -55,6 +56,7 @@ def answer(
     """
     running, loop, service = prepare(settings, places, bound)
     install()
+    give_back_large_blocks()
     try:
         running.run(started=started, stopping=service.stop, loop=loop)
     finally:

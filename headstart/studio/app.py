@@ -15,8 +15,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from headstart.errors import HeadstartError
+from headstart.scan import encodable
 from headstart.studio import collecting, understanding, working
 from headstart.studio.answering import Busy
 from headstart.studio.index import NotThere
@@ -40,6 +42,8 @@ def make_app(studio: Studio) -> FastAPI:
     app.add_exception_handler(HeadstartError, _told)
     app.add_exception_handler(RequestValidationError, _misunderstood)
     app.add_exception_handler(OSError, _refused)
+    app.add_exception_handler(HTTPException, _unanswered)
+    app.add_exception_handler(Exception, _broken)
     app.include_router(collecting.routes(studio))
     app.include_router(collecting.image_routes(studio))
     app.include_router(working.routes(studio))
@@ -95,7 +99,17 @@ def _add_page(app: FastAPI, studio: Studio) -> None:
 
 async def _told(request: Request, error: Exception) -> JSONResponse:
     status = next(code for kind, code in _STATUS if isinstance(error, kind))
-    return JSONResponse({"error": {"message": str(error)}}, status)
+    return _error(str(error), status)
+
+
+def _error(text: str, status: int) -> JSONResponse:
+    return JSONResponse({"error": {"message": encodable(text)}}, status)
+
+
+async def _unanswered(request: Request, error: Exception) -> JSONResponse:
+    """What the framework itself says: no such address, no JSON."""
+    status = getattr(error, "status_code", 400)
+    return _error(f"{getattr(error, 'detail', error)}. Load the page again.", status)
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
@@ -104,11 +118,17 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
         f"The system refused: {why}. Expected a folder that can be read and written, and space. "
         "Check them."
     )
-    return JSONResponse({"error": {"message": text}}, 500)
+    return _error(text, 500)
+
+
+async def _broken(request: Request, error: Exception) -> JSONResponse:
+    """A defect; the server goes on, and its terminal says more."""
+    text = f"{type(error).__name__}: {error}. This is a defect of headstart. Load the page again."
+    return _error(text, 500)
 
 
 async def _misunderstood(request: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
     where = ".".join(str(one) for one in first.get("loc", ()))
     text = f"The request is not understood: {where}: {first.get('msg')}. Load the page again."
-    return JSONResponse({"error": {"message": text}}, 422)
+    return _error(text, 422)

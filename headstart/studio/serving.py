@@ -14,6 +14,7 @@ from headstart.studio.jobs import WORDS
 from headstart.studio.protection import Dressed, Link, Marked, cookie_name
 from headstart.studio.receiving import MOST_BYTES
 from headstart.studio.state import Studio
+from headstart.web import logs
 from headstart.web.asgi import App, Scope
 from headstart.web.guard import Access, Guard, loopback_hosts
 from headstart.web.limits import Bounds, Limits
@@ -62,6 +63,7 @@ def serve(
     Raises:
         HeadstartError: The folder cannot be a project, or the port is taken.
     """
+    logs.install()  # a defect is a line in the terminal
     bound = bind(_HOST, port)
     studio = Studio(folder)
     token = secrets.token_urlsafe(32)

@@ -105,6 +105,9 @@ class Studio:
             HeadstartError: A choice that does not exist.
             Conflict: One is running.
         """
+        options = {
+            name: display(one) if isinstance(one, str) else one for name, one in options.items()
+        }
         recipe_of(time, options)
         found = len(read_dataset(self.place.root).paths)
         request = {
@@ -139,6 +142,7 @@ class Studio:
 
     def checkup(self) -> dict[str, Any]:
         """What the check-up found, as JSON values."""
+        self.project.refresh()
         shown = [one.to_dict() for one in self.findings.shown()]
         job = self.jobs.newest("checkup")
         return {

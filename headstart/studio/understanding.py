@@ -29,7 +29,7 @@ def routes(studio: Studio) -> APIRouter:
 
     @router.get("/{key}/report")
     def report(key: str) -> dict[str, Any]:
-        return models.report(key, studio.project.view)
+        return models.report(key, studio.project.refresh())
 
     @router.get("/{key}/report.html")
     def page(key: str) -> FileResponse:
@@ -39,7 +39,7 @@ def routes(studio: Studio) -> APIRouter:
     def cell(request: Request, key: str) -> list[dict[str, Any]]:
         asked = request.query_params
         names = asked.get("true", ""), asked.get("answer", "")
-        return models.cell(key, studio.project.view, *names)
+        return models.cell(key, studio.project.refresh(), *names)
 
     @router.get("/{key}/map/{image}")
     async def drawn(key: str, image: str, of: str | None = None) -> Response:
