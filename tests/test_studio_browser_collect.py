@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from browse import judged
+from playwright.sync_api import expect
 from studio_page import Studio, Tab, make_files, make_folders, opened, studio, tab
 
 
@@ -103,7 +104,7 @@ def test_marks_by_click_and_keyboard(page: Tab, tmp_path: Path) -> None:
     page.shows(".said", "4 selected")
     tiles.nth(2).click(modifiers=["Control"])
     page.shows(".said", "3 selected")
-    assert marked.count() == 3
+    expect(marked).to_have_count(3)
     page.page.keyboard.press("Escape")
     page.shows(".said", "12 images")
     page.page.focus(".gallery")
