@@ -223,7 +223,8 @@ def test_the_page_itself_needs_no_token(place: tuple[Studio, App]) -> None:
     _, app = place
     reply = _get(app, "/")
     assert (reply.status, reply.headers["content-type"][:9]) == (200, "text/html")
-    assert _get(app, "/static/index.html").status == 200
+    part = _get(app, "/static/index.html")
+    assert (part.status, part.headers["cache-control"]) == (200, "no-cache")
     policy = reply.headers["content-security-policy"]
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy

@@ -60,7 +60,10 @@ class Marked:
 
 
 class Dressed:
-    """Puts the headers that protect a page on every answer, also on refusals."""
+    """Puts the headers that protect a page on every answer, also on refusals.
+
+    Parts of the page are asked for anew each time, so that none is older than the others.
+    """
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -70,10 +73,12 @@ class Dressed:
         report = scope["type"] == "http" and scope["path"].endswith("/report.html")
         policy = (b"content-security-policy", (_REPORT_POLICY if report else _POLICY).encode())
         frames = (b"x-frame-options", b"SAMEORIGIN" if report else b"DENY")
+        part = scope["type"] == "http" and scope["path"].startswith("/static/")
+        fresh = ((b"cache-control", b"no-cache"),) if part else ()
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                extra = (policy, frames, *_HEADERS)
+                extra = (policy, frames, *fresh, *_HEADERS)
                 message = {**message, "headers": [*message.get("headers", ()), *extra]}
             await send(message)
 
