@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["COLUMNS"] = "100"
     for name in ("FORCE_COLOR", "HEADSTART_CACHE_LIMIT", "HEADSTART_WEIGHTS_URL"):
         os.environ.pop(name, None)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # or children ignore it as well
     if data := os.environ.get("HEADSTART_TEST_DATA"):
         os.environ["HEADSTART_TEST_DATA"] = str(Path(data).resolve())
 
