@@ -179,7 +179,11 @@ def test_cache(headstart: Command) -> None:
     text, _ = headstart("cache", "--clear", "tiny")
     assert "Removed" in text
     left, _ = headstart("cache", "--json")
-    assert sorted(one["name"] for one in json.loads(left)["kept"]) == ["checkups-1", "looks-1"]
+    assert sorted(one["name"] for one in json.loads(left)["kept"]) == [
+        "checkups-1",
+        "looks-1",
+        "origins-1",
+    ]
     headstart("cache", "--clear", "all")
     assert headstart("cache")[0] == "Nothing is kept.\n"
     assert headstart.code == 0

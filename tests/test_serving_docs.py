@@ -77,7 +77,7 @@ def test_systemd_itself_accepts_the_unit(tmp_path: Path) -> None:
     if program is None:
         pytest.skip("no systemd here")
     path = tmp_path / "headstart.service"
-    path.write_text(block("ini").code.replace("/opt/headstart/bin/headstart", "/bin/true"))
+    path.write_text(block("ini").code.replace("/usr/local/headstart/bin/headstart", "/bin/true"))
     done = subprocess.run([program, "verify", path], capture_output=True, text=True, check=False)
     assert "headstart.service:" not in done.stderr
 
