@@ -103,34 +103,41 @@ INFERRED: Responses = {
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 1}
-_IMAGE = {
-    "type": "object",
-    "required": ["name", "datatype", "shape", "data"],
-    "properties": {
-        "name": {"const": "image"},
-        "datatype": {"const": "BYTES"},
-        "shape": {"type": "array", "items": _COUNT, "minItems": 1, "maxItems": 1},
-        "data": {
-            "type": "array",
-            "description": "Images in base64, as many as the shape says.",
-            "items": {"type": "string", "format": "byte"},
+
+
+def _tensor(name: str, datatype: str, sizes: int, data: dict[str, Any]) -> dict[str, Any]:
+    """One tensor of a request, of so many sizes."""
+    count = {"minItems": sizes, "maxItems": sizes}
+    return {
+        "type": "object",
+        "required": ["name", "datatype", "shape", "data"],
+        "properties": {
+            "name": {"const": name},
+            "datatype": {"const": datatype},
+            "shape": {"type": "array", "items": _COUNT, **count},
+            "data": {"type": "array", **data},
         },
+    }
+
+
+_IMAGE = _tensor(
+    "image",
+    "BYTES",
+    1,
+    {
+        "description": "Images in base64, as many as the shape says.",
+        "items": {"type": "string", "format": "byte"},
     },
-}
-_PIXELS = {
-    "type": "object",
-    "required": ["name", "datatype", "shape", "data"],
-    "properties": {
-        "name": {"const": "pixels"},
-        "datatype": {"const": "UINT8"},
-        "shape": {"type": "array", "items": _COUNT, "minItems": 4, "maxItems": 4},
-        "data": {
-            "type": "array",
-            "description": "Flat, or in lists of the shape.",
-            "items": {"type": "integer", "minimum": 0, "maximum": 255},
-        },
+)
+_PIXELS = _tensor(
+    "pixels",
+    "UINT8",
+    4,
+    {
+        "description": "Flat, or in lists of the shape.",
+        "items": {"type": "integer", "minimum": 0, "maximum": 255},
     },
-}
+)
 _OUTPUT = {
     "type": "object",
     "required": ["name"],
