@@ -9,6 +9,10 @@ images of the folder. Speed is images a second of the format's own runtime in ba
 are decoded already, the median of 5 rounds of at least 2 seconds after one that does not count;
 the formats take turns, so that a busy moment does not hit one alone. Prints one JSON
 object, or with --table a Markdown table.
+
+Expected, on trashnet and two cores of an AMD EPYC (Zen 4), 2026-11-26: agreement 100% and a
+difference of at most 5.5e-6 for all formats in float32; 97.5 to 99.5% and a loss of at most 1.5
+points with 8 bits; the table stands in docs/export.md.
 """
 
 from __future__ import annotations
