@@ -14,8 +14,9 @@ Expected, on trashnet with a frozen EfficientNet-Lite0 at 224 and two cores of a
 the command as a whole 235 a second, 192 MB.
 
 `memory`: the peak of the command over that many hard links to 60 small images with the network
-`tiny`, for CSV and Parquet. Target: the most files within 15% of the fewest. Each mode prints one
-JSON object.
+`tiny`, for CSV and Parquet. Target: the most files within 15% of the fewest. Same machine, 2,000
+and 50,000 files: CSV 121 and 124 MB, Parquet 206 and 249 MB (a group of 65,536 rows is written at
+once, so it ends there). Each mode prints one JSON object.
 """
 
 from __future__ import annotations
