@@ -27,7 +27,10 @@ def note_origin(checksum: str, files: Mapping[str, Listed]) -> None:
         checksum: What bundle.json says of itself.
         files: The images of each part, each with its class.
     """
-    write_note(_place(checksum), {part: _some(files[part]) for part in PARTS})
+    noted = {
+        part: [(os.path.abspath(path), name) for path, name in drawn(files[part])] for part in PARTS
+    }
+    write_note(_place(checksum), noted)
 
 
 def read_origin(checksum: str) -> dict[str, Listed]:
@@ -46,6 +49,10 @@ def _place(checksum: str) -> Path:
     return cache_root() / "images" / "origins-1" / f"{Path(checksum).name}.json"
 
 
-def _some(files: Listed) -> list[tuple[str, str]]:
-    drawn = sorted(np.random.default_rng(0).permutation(len(files))[:MOST].tolist())
-    return [(os.path.abspath(files[row][0]), files[row][1]) for row in drawn]
+def drawn(files: Listed) -> Listed:
+    """At most `MOST` of some files, drawn with a fixed seed: the first of them are of all classes.
+
+    The images of a part stand in the order of their names, and so of their classes.
+    """
+    order = np.random.default_rng(0).permutation(len(files))[:MOST]
+    return [files[row] for row in order]

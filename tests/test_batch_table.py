@@ -129,6 +129,14 @@ def test_files_that_come_and_go(
     assert (tmp_path / f"out{kind}").read_bytes() == in_one_go(tmp_path, photos, kind)
 
 
+def test_rows_of_a_table_whose_name_goes_on_stay(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        write(tmp_path / "out.csv.csv", photos, Classify(3))
+    (kept,) = unfinished(tmp_path)
+    write(tmp_path / "out.csv", photos, Classify())
+    assert unfinished(tmp_path) == [kept]
+
+
 def test_another_bundle_begins_anew_and_says_so(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         write(tmp_path / "out.csv", photos, Classify(3))

@@ -119,14 +119,22 @@ def test_rows_are_appended(tmp_path: Path) -> None:
     assert [row[0] for row in rows(out)[:4]] == ["path", "a.gif", "b.gif", "c.gif"]
 
 
-def test_appending_to_another_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "out.csv").write_text("name,price\nx,1\n")
+@pytest.mark.parametrize("text", ["name,price\nx,1\n", "mine", "path,label\rx,1\r"])
+def test_appending_to_another_file_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "out.csv").write_bytes(text.encode())
     with (
         pytest.raises(HeadstartError, match=r"has other columns\. Expected a file that the same"),
         appended(tmp_path / "out.csv", Columns()),
     ):
         pass
-    assert (tmp_path / "out.csv").read_text() == "name,price\nx,1\n"
+    assert (tmp_path / "out.csv").read_bytes() == text.encode()
+
+
+def test_a_header_that_was_written_half_is_written_anew(tmp_path: Path) -> None:
+    (tmp_path / "out.csv").write_text("path,lab")
+    with appended(tmp_path / "out.csv", Columns()) as file:
+        assert not file.paths
+    assert (tmp_path / "out.csv").read_text().startswith("path,label,probability,")
 
 
 def test_two_may_not_append_to_one_file(tmp_path: Path) -> None:

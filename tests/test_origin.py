@@ -9,7 +9,7 @@ import pytest
 from tiny_run import trained
 
 from headstart.bundle import read_about
-from headstart.origin import MOST, note_origin, read_origin
+from headstart.origin import MOST, drawn, note_origin, read_origin
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +36,14 @@ def test_only_some_of_many_and_those_still_there(tmp_path: Path) -> None:
     found = read_origin("abc")
     assert found["validation"] == [(paths[0], "b")]
     assert MOST - 50 < len(found["train"]) < MOST
+
+
+def test_the_first_that_are_drawn_are_of_all_classes() -> None:
+    files = [(Path(f"{number}.png"), f"class {number // 100}") for number in range(500)]
+    found = drawn(files)
+    assert len(found) == len(set(found)) == MOST
+    assert {name for _, name in found[:20]} == {name for _, name in files}
+    assert found == drawn(files)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"train": 3}', '{"train": [], "validation": [[1]]}'])

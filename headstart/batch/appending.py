@@ -46,13 +46,13 @@ def appended(path: Path, columns: Columns) -> Iterator[Appended]:
         paths: set[str] = set()
         kept = 0
         for number, line in enumerate(file):
-            if not line.endswith(b"\n"):
-                break
-            if number == 0 and line != header:
+            if number == 0 and not header.startswith(line):  # a row written half is cut off
                 raise HeadstartError(
                     f"'{printable(str(path))}' has other columns. Expected a file that the same "
                     f"options wrote, with {','.join(columns.header())}. Choose another name."
                 )
+            if not line.endswith(b"\n"):
+                break
             kept += len(line)
             if number:
                 paths.add(_first(line))

@@ -201,7 +201,9 @@ def open_journal(table: Path, key: str, columns: Columns, form: Form) -> Iterato
 
 def _remove_others(own: Path, start: str, table: Path) -> None:
     for name in sorted(os.listdir(own.parent)):
-        if name.startswith(start) and name.endswith(_END) and name != own.name:
+        # Of the same length, or it is of another table whose name goes on, as `a.csv.parquet`.
+        alike = name.startswith(start) and name.endswith(_END) and len(name) == len(own.name)
+        if alike and name != own.name:
             other = own.with_name(name)
             with suppress(FileNotFoundError), other.open("rb") as file:
                 lock(file, table)

@@ -18,13 +18,13 @@ from headstart.classifier import Classifier, ImageInput, plain_view
 from headstart.dataset import PART_NAMES, Dataset, read_dataset
 from headstart.errors import DatasetError, HeadstartError
 from headstart.images import BadImage, Pixels
+from headstart.origin import Listed
 from headstart.workers import map_in_order
 
 MOST = 200  # images that are compared
 CALIBRATION = 100  # images that 8-bit ranges are found with
 _THUMBNAILS, _PATTERNS = 64, 8
 Labels = npt.NDArray[np.int64]
-Listed = Sequence[tuple[Path, str]]  # files, each with its class
 
 
 @dataclass(frozen=True, eq=False)

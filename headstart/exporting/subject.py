@@ -14,7 +14,7 @@ from headstart.exporting.material import Material, from_data, from_files, of_bun
 from headstart.exporting.network import Weights, find_backbone_of
 from headstart.exporting.result import INPUT, OUTPUT
 from headstart.images import FILTER, PAD_COLOUR
-from headstart.origin import read_origin
+from headstart.origin import PARTS, drawn, read_origin
 from headstart.run import Run
 from headstart.scan import encodable
 from headstart.versions import installed_versions
@@ -53,15 +53,14 @@ class Subject:
         """
         if data is not None:
             return from_data(self.classifier, os.fspath(data))
+        name = "validation part"
         if self.run is not None:
-            files = self.run.files
-            if files["validation"]:
-                name = "validation part"
-                return from_files(self.classifier, files["validation"], files["train"], name)
-        noted = read_origin(str(self.about["checksum"])) if self.folder is not None else {}
-        if noted.get("validation"):
-            name = f"validation part of {encodable(str(self.about['data']['name']))}"
-            return from_files(self.classifier, noted["validation"], noted["train"], name)
+            files = {part: drawn(self.run.files[part]) for part in PARTS}
+        else:
+            files = read_origin(str(self.about["checksum"]))
+            name = f"{name} of {encodable(str(self.about['data']['name']))}"
+        if files.get("validation"):
+            return from_files(self.classifier, files["validation"], files["train"], name)
         return of_bundle(self.classifier, self.folder)
 
     def backbone(self, weights: Weights) -> Any:
