@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from headstart import progress
 from headstart.errors import HeadstartError
+from headstart.frameworks import without_stderr
 from headstart.scan import printable
 
 _LINE_SECONDS = 5.0  # between two lines of progress where stderr is no terminal
@@ -89,16 +90,12 @@ def own_words() -> Iterator[None]:
         yield
         return
     before.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    with open(kept, "w", 1, encoding=before.encoding, errors="backslashreplace") as stream:
+    with open(os.dup(2), "w", 1, encoding=before.encoding, errors="backslashreplace") as stream:
         sys.stderr = stream
-        os.dup2(nowhere, 2)
         try:
-            yield
+            with without_stderr():
+                yield
         finally:
-            stream.flush()
-            os.dup2(kept, 2)
-            os.close(nowhere)
             sys.stderr = before
 
 

@@ -34,7 +34,7 @@ Vector = npt.NDArray[np.float32]
 Input = npt.NDArray[np.uint8] | npt.NDArray[np.float16] | npt.NDArray[np.float32]
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("auto", "float32", "bfloat16")
-_KERAS_BATCH = 32
+KERAS_BATCH = 32
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -283,7 +283,7 @@ class KerasEngine:
         batch: list[Input] = []
         for image in images:
             batch.append(image)
-            if len(batch) == _KERAS_BATCH:
+            if len(batch) == KERAS_BATCH:
                 yield from self._run(batch)
                 batch = []
         if batch:
@@ -291,7 +291,7 @@ class KerasEngine:
 
     def _run(self, batch: list[Input]) -> Iterator[Vector]:
         size = len(batch)
-        full = np.stack(batch + [batch[-1]] * (_KERAS_BATCH - size))  # one shape: compiled once
+        full = np.stack(batch + [batch[-1]] * (KERAS_BATCH - size))  # one shape: compiled once
         with self._lock:
             vectors = np.asarray(self._model.predict_on_batch(full), dtype=np.float32)
         yield from vectors[:size]

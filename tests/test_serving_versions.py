@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import shutil
@@ -19,6 +20,7 @@ from headstart.errors import HeadstartError
 from headstart.serving.loading import load_checked
 from headstart.serving.place import find_places
 from headstart.serving.settings import Settings
+from headstart.web.asgi import Message
 
 IMAGE = trained().paths[0].read_bytes()
 
@@ -64,6 +66,21 @@ def test_a_new_version_takes_the_place_of_the_old_one(models: Path) -> None:
         assert served(server) == "10"
         shutil.rmtree(models / "flowers" / "10")
         wait_for(lambda: served(server) == "9")
+
+
+def test_a_request_that_came_while_versions_were_swapped_is_answered(models: Path) -> None:
+    async def stays() -> Message:
+        await asyncio.Event().wait()
+        return {}
+
+    with serving(settings(models)) as server:
+        service, old = server.service, server.service.version()
+        put(models / "flowers" / "2")
+        wait_for(lambda: served(server) == "2")
+        asked = asyncio.run_coroutine_threadsafe(
+            service.predict(old, [IMAGE], stays), service.models._loop
+        )
+        assert asked.result(20).version.version == "2"
 
 
 def damage(folder: Path) -> None:

@@ -20,13 +20,13 @@ import numpy as np
 from headstart.answers import Prediction
 from headstart.augment import prediction_views
 from headstart.classifier import Classifier, Vectors, plain_view
-from headstart.engine import to_half
+from headstart.engine import KERAS_BATCH, to_half
 from headstart.images import BadImage, Pixels
 from headstart.web.logs import defect, log
 
 Encoded: TypeAlias = "bytes | Pixels"
 Outcome: TypeAlias = "Prediction | BadImage | Exception"
-MAX_BATCH = {"openvino": 8, "keras": 32}  # the latter is what the Keras engine computes at once
+_MOST = {"openvino": 8, "keras": KERAS_BATCH}
 
 
 class Gate:
@@ -89,7 +89,7 @@ class Batcher:
     ) -> None:
         self._classifier, self._loop, self._observe = classifier, loop, observe
         self._engine = classifier.engine(threads)
-        self._most = MAX_BATCH[classifier.prefix.identity.engine]
+        self._most = _MOST[classifier.prefix.identity.engine]
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._ready: SimpleQueue[_Ready | None] = SimpleQueue()
         self._decoders = [self._thread(self._decode_all, "decode") for _ in range(threads)]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 from fastapi import APIRouter, Request
-from PIL import Image
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from headstart.images import BadImage, Pixels
+from headstart.images import BadImage
 from headstart.scan import display
 from headstart.serving import description
 from headstart.serving.problem import Problem
@@ -45,19 +43,18 @@ def make_routes(service: Service) -> APIRouter:
         version = service.version(request.path_params.get("name"))
         class_name = request.query_params.get("class") or None
         found = await service.explain(version, await _body(request), class_name)
-        return Response(_png(found), media_type="image/png")
+        return Response(found, media_type="image/png")
 
-    for prefix in ("", "/models/{name}"):
-        extra = description.PREDICT if not prefix else description.PREDICT_NAMED
-        router.post(f"{prefix}/predict", responses=description.PREDICTED, openapi_extra=extra)(
-            predict
-        )
-    for prefix in ("", "/models/{name}"):
-        extra = description.EXPLAIN if not prefix else description.EXPLAIN_NAMED
-        router.post(f"{prefix}/explain", responses=description.EXPLAINED, openapi_extra=extra)(
-            explain
-        )
-
+    for path, extra in (
+        ("/predict", description.PREDICT),
+        ("/models/{name}/predict", description.PREDICT_NAMED),
+    ):
+        router.post(path, responses=description.PREDICTED, openapi_extra=extra)(predict)
+    for path, extra in (
+        ("/explain", description.EXPLAIN),
+        ("/models/{name}/explain", description.EXPLAIN_NAMED),
+    ):
+        router.post(path, responses=description.EXPLAINED, openapi_extra=extra)(explain)
     return router
 
 
@@ -143,9 +140,3 @@ async def _form(request: Request, service: Service) -> tuple[list[str], list[byt
     if not images:
         raise Problem(400, "There is no file in the form. Expected one or more images.")
     return names, images
-
-
-def _png(pixels: Pixels) -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG", compress_level=1)
-    return content.getvalue()

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from headstart.explanation import overlaid
-from headstart.images import BadImage, Pixels
+from headstart.explanation import drawn
+from headstart.images import BadImage
 from headstart.serving.batcher import Encoded, Gate, Group, Outcome
 from headstart.serving.metrics import Metrics
 from headstart.serving.models import Models, Version
@@ -82,13 +82,14 @@ class Service:
         """Answer for the images of one request.
 
         Args:
-            version: What is to answer.
+            version: What is to answer, or what has taken its place since it was asked for.
             images: Encoded, or uint8 (height, width, 3).
             receive: By which it is noticed that the client has gone.
 
         Raises:
             Problem: There is no room.
         """
+        version = self.version(version.name)  # a form may have come while versions were swapped
         count = len(images)
         if count > self.settings.max_images:
             raise Problem(
@@ -111,8 +112,8 @@ class Service:
         self.metrics.images(version.name, count - bad, bad)
         return Answers(version, group.outcomes)
 
-    async def explain(self, version: Version, image: bytes, class_name: str | None) -> Pixels:
-        """The image with the map of what speaks for a class, one at a time.
+    async def explain(self, version: Version, image: bytes, class_name: str | None) -> bytes:
+        """The image with the map of what speaks for a class, as PNG, one at a time.
 
         Raises:
             Problem: Others are waiting already.
@@ -124,7 +125,7 @@ class Service:
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
-                self._explainer, overlaid, version.classifier, image, class_name
+                self._explainer, drawn, version.classifier, image, class_name
             )
         finally:
             self._maps.leave(1)

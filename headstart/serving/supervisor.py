@@ -27,7 +27,7 @@ from headstart.serving.metrics import FOLDER
 from headstart.serving.place import Place
 from headstart.serving.settings import Settings
 from headstart.web.logs import log
-from headstart.web.running import BACKLOG, share
+from headstart.web.running import BACKLOG, share, stop_signals
 
 _QUICK = 5.0  # seconds; a process that dies sooner is replaced ever more slowly
 _MOST_WAIT = 10.0
@@ -67,7 +67,7 @@ class Supervisor:
         """
         for one in self._sockets:
             one.listen(BACKLOG)
-        with _signals(self._stop.set), _metrics_folder() as folder:
+        with stop_signals(self._stop.set), _metrics_folder() as folder:
             try:
                 for number in range(self._settings.workers):
                     self._start(number)
@@ -97,24 +97,24 @@ class Supervisor:
         waiting += [one.said for one in self._workers.values() if not one.ready]
         wait(waiting, 0.1)
         for worker in list(self._workers.values()):
-            if not worker.ready and worker.said.poll():
-                self._hear(worker)
-            elif not worker.process.is_alive():
+            heard = not worker.ready and worker.said.poll() and self._hear(worker)
+            if not heard and not worker.process.is_alive():
                 self._bury(worker, folder)
         whole = len(self._workers) == self._settings.workers
         if not self._told and whole and all(one.ready for one in self._workers.values()):
             self._told = True
             started()
 
-    def _hear(self, worker: _Worker) -> None:
+    def _hear(self, worker: _Worker) -> bool:
+        """Take what a worker says; False where it died without a word."""
         try:
             text = worker.said.recv()
-        except EOFError:  # it died; the next look sees it
-            worker.ready = True
-            return
+        except EOFError:
+            return False
         if text != _READY:
             raise HeadstartError(text)
         worker.ready = True
+        return True
 
     def _bury(self, worker: _Worker, folder: str) -> None:
         from prometheus_client.multiprocess import mark_process_dead
@@ -167,17 +167,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-@contextmanager
-def _signals(handle: Callable[[], None]) -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: handle()) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from headstart.serving.problem import Problem
 
 MOST_JSON = 8 << 20  # bytes; more would hold the event loop for too long
 INPUTS = {"image": "BYTES", "pixels": "UINT8"}
-OUTPUTS = ("probabilities", "label")
+OUTPUTS = {"probabilities": "FP32", "label": "BYTES"}
 _SIZE = "binary_data_size"
 
 
@@ -84,7 +85,7 @@ def _wanted(asked: Mapping[str, Any]) -> list[Wanted]:
     binary = _flag(_parameters(asked), "binary_data_output", False)
     outputs = asked.get("outputs")
     if outputs is None:
-        return [Wanted(name, binary) for name in OUTPUTS]
+        outputs = []
     if not isinstance(outputs, list):
         raise _wrong("'outputs' has to be a list")
     return [_one_wanted(_object(one, "an output"), binary) for one in outputs] or [
@@ -160,16 +161,9 @@ def _elements(raw: memoryview, count: int) -> list[Encoded]:
 
 
 def _arrays(raw: memoryview, shape: list[int]) -> list[Encoded]:
-    if len(raw) != _product(shape):
-        raise _wrong(f"'pixels' has {len(raw)} bytes, and its shape {_product(shape)}")
+    if len(raw) != math.prod(shape):
+        raise _wrong(f"'pixels' has {len(raw)} bytes, and its shape {math.prod(shape)}")
     return list(np.frombuffer(raw, np.uint8).reshape(shape))
-
-
-def _product(shape: list[int]) -> int:
-    found = 1  # of Python's whole numbers, which do not overflow
-    for one in shape:
-        found *= one
-    return found
 
 
 def _encoded(data: list[Any], count: int) -> list[Encoded]:
@@ -192,7 +186,7 @@ def _from_lists(data: list[Any], shape: list[int]) -> list[Encoded]:
         values = np.asarray(data)
     except (ValueError, RecursionError) as error:
         raise _wrong("'data' of 'pixels' is not of one shape") from error
-    fits = values.size == _product(shape) and values.shape in (tuple(shape), (values.size,))
+    fits = values.size == math.prod(shape) and values.shape in (tuple(shape), (values.size,))
     if values.dtype.kind not in "iu" or not fits:
         raise _wrong("'data' of 'pixels' has to be whole numbers, as many as its shape says")
     if values.min() < 0 or values.max() > 255:
@@ -236,7 +230,7 @@ def write_reply(
         output: dict[str, Any] = {
             "name": wanted.name,
             "shape": shape,
-            "datatype": "BYTES" if is_label else "FP32",
+            "datatype": OUTPUTS[wanted.name],
         }
         if wanted.binary:
             data = _label_bytes(labels) if is_label else probabilities.astype("<f4").tobytes()

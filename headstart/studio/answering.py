@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,12 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PIL import Image as Pillow
-
 from headstart.bundle import load
 from headstart.classifier import Classifier
 from headstart.errors import HeadstartError
-from headstart.explanation import overlaid
+from headstart.explanation import drawn
 
 _LOADED, _WAITING = 3, 8
 _What = TypeVar("_What")
@@ -59,7 +56,7 @@ class Answering:
 
     async def draw_map(self, folder: Path, path: Path, class_name: str | None) -> bytes:
         """A file with the map of what speaks for a class (None: the answer) over it, as PNG."""
-        return await self._soon(lambda: _drawn(self._classifier(folder), path, class_name))
+        return await self._soon(lambda: drawn(self._classifier(folder), path, class_name))
 
     async def _soon(self, work: Callable[[], _What]) -> _What:
         if self._waiting >= _WAITING:
@@ -84,7 +81,7 @@ class Answering:
         begin = time.perf_counter()
         found = classifier.predict(image)
         # JPEG: a webcam's frames follow each other quickly.
-        drawn = _drawn(classifier, image, found.label, "JPEG") if mapped else None
+        drawing = drawn(classifier, image, found.label, "JPEG") if mapped else None
         return {
             "label": found.label,
             "probability": found.probability,
@@ -94,15 +91,6 @@ class Answering:
             "candidates": None if found.candidates is None else list(found.candidates),
             "unknown": found.unknown,
             "words": "; ".join(found.doubts(3)),
-            "map": drawn and f"data:image/jpeg;base64,{base64.b64encode(drawn).decode()}",
+            "map": drawing and f"data:image/jpeg;base64,{base64.b64encode(drawing).decode()}",
             "milliseconds": round(1000 * (time.perf_counter() - begin), 1),
         }
-
-
-def _drawn(
-    classifier: Classifier, image: bytes | Path, class_name: str | None, kind: str = "PNG"
-) -> bytes:
-    content = io.BytesIO()
-    drawn = Pillow.fromarray(overlaid(classifier, image, class_name))
-    drawn.save(content, kind, compress_level=1, quality=85)
-    return content.getvalue()

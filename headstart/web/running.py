@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headstart.errors import HeadstartError
 from headstart.extras import require
@@ -164,10 +164,10 @@ class Running:
     async def _run(
         self, started: Callable[[], None] | None, stopping: Callable[[], None] | None
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         if self._stopped:
             self._ask_to_stop()
-        with _signals(self._loop, self._ask_to_stop):
+        with stop_signals(lambda: loop.call_soon_threadsafe(self._ask_to_stop)):
             tasks = [
                 asyncio.create_task(server.serve(sockets=[site.socket]))
                 for server, site in zip(self._servers, self._sites, strict=True)
@@ -193,18 +193,17 @@ class Running:
 
 
 @contextmanager
-def _signals(loop: asyncio.AbstractEventLoop, handle: Callable[[], None]) -> Iterator[None]:
-    """Call `handle` for Ctrl-C and SIGTERM; other threads than the main one get no signals."""
+def stop_signals(handle: Callable[[], object]) -> Iterator[None]:
+    """Call `handle` for Ctrl-C and SIGTERM, but for those that the process ignores.
+
+    Other threads than the main one get no signals.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def on_signal(*_: Any) -> None:
-        loop.call_soon_threadsafe(handle)
-
     both = (signal.SIGINT, signal.SIGTERM)
     numbers = [one for one in both if signal.getsignal(one) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, on_signal) for number in numbers}
+    before = {number: signal.signal(number, lambda *_: handle()) for number in numbers}
     try:
         yield
     finally:
