@@ -164,6 +164,16 @@ def test_a_number_of_another_process_is_no_job(place: Place) -> None:
         assert found.running("train") is None
 
 
+def test_the_newest_of_one_second(place: Place) -> None:
+    for name, made in (("20260101000000-bbbbbb", 1.25), ("20260101000000-aaaaaa", 1.75)):
+        (place.jobs / name).mkdir()
+        (place.jobs / name / "request.json").write_text(json.dumps({"kind": "train", "made": made}))
+    with _jobs(place) as found:
+        newest = found.newest("train")
+        assert newest is not None
+        assert newest.id == "20260101000000-aaaaaa"
+
+
 def test_what_is_no_job_is_passed_over(place: Place) -> None:
     for name, text in (("a", "{}"), ("b", "no json"), ("c", '{"kind": "else", "made": 0}')):
         (place.jobs / name).mkdir()

@@ -146,10 +146,12 @@ def test_few_models_stay_loaded(page: Page, place: Path, monkeypatch: pytest.Mon
         shutil.rmtree(place / ".headstart" / "models" / "2")
 
 
-def test_a_damaged_model_is_left_out(page: Page, place: Path) -> None:
+@pytest.mark.parametrize("files", [("bundle.json",), ("bundle.json", "metrics.json")])
+def test_a_damaged_model_is_left_out(files: tuple[str, ...], page: Page, place: Path) -> None:
     folder = place / ".headstart" / "models" / "9"
     folder.mkdir()
-    (folder / "bundle.json").write_text("{}")
+    for name in files:
+        (folder / name).write_text("{}")
     try:
         assert [one["id"] for one in page.get("/api/project")["models"]] == ["1"]
         assert page.client.get("/api/models/9/report").status_code == 400

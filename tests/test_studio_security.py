@@ -69,7 +69,6 @@ CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/api/checkup/fix", {"finding": "x", "action": "keep"}),
     ("/api/train", {"time": "quick"}),
     ("/api/train/cancel", {"job": "x"}),
-    ("/api/jobs/cancel", {"job": "x"}),
     ("/api/models/1/export", {"to": "onnx"}),
     ("/api/models/1/predict", {}),
 )

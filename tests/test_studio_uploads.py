@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from studio_place import Page, fill, image_bytes, opened
 
+from headstart import guard
 from headstart.dataset import read_dataset
-from headstart.studio import uploads
 
 
 def _zip(**files: bytes) -> bytes:
@@ -74,8 +74,25 @@ def test_refused_with_a_reason(tmp_path: Path, name: str, data: bytes, reason: s
     assert not os.listdir(tmp_path / ".headstart" / "incoming")
 
 
+def test_one_that_goes_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def losing(source: str, target: Path) -> None:
+        rename(source, target)
+        if Path(target).name == "a.png":
+            Path(target).unlink()
+
+    with opened(fill(tmp_path)) as page:
+        monkeypatch.setattr(os, "rename", losing)
+        files = [("a.png", image_bytes(7)), ("b.png", image_bytes(8))]
+        told = page.upload(*files, class_name="roses")
+    assert [one["name"] for one in told["added"]] == ["b.png"]
+
+
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MOST_IMAGE_BYTES", 100)
+    monkeypatch.setattr(guard, "MAX_BYTES", 100)
     with opened(tmp_path) as page:
         told = page.upload(("a.png", image_bytes()), class_name="roses")
     assert _reasons(told)["a.png"].startswith("too large")

@@ -18,7 +18,7 @@ from headstart.studio.receiving import Receiver
 from headstart.studio.state import Studio
 
 _PIECE_SECONDS = 60.0  # that an upload may stand still
-_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 _GONE = 499  # as nginx calls a client that went away
 
 
@@ -106,7 +106,7 @@ def image_routes(studio: Studio) -> APIRouter:
         path = studio.place.root / studio.project.view.image(key).path
         loop = asyncio.get_running_loop()
         content = await loop.run_in_executor(studio.drawing, thumbnails.large, path)
-        return Response(content, media_type="image/jpeg", headers=_FOREVER)
+        return Response(content, media_type="image/jpeg", headers=FOREVER)
 
     return router
 
@@ -145,4 +145,4 @@ async def _thumbnail(studio: Studio, request: Request, key: str) -> Response:
         loop = asyncio.get_running_loop()
         make = studio.thumbnails.make
         kept = await loop.run_in_executor(studio.drawing, make, path, image.file)
-    return FileResponse(kept, media_type="image/webp", headers=_FOREVER)
+    return FileResponse(kept, media_type="image/webp", headers=FOREVER)

@@ -14,6 +14,7 @@ from typing import Any
 
 from headstart import atomic
 from headstart.checkup.finding import TITLES, Finding
+from headstart.notes import read_note
 from headstart.studio.index import Image, NotThere, View, digest
 from headstart.studio.project import Project
 
@@ -83,7 +84,7 @@ class Findings:
         view = self.project.view
         key = (view.version, _stamp(self._file), _stamp(self._kept))
         if key != self._key:
-            values, kept = _read(self._file), set(_read(self._kept).get("kept", ()))
+            values, kept = read_note(self._file), set(read_note(self._kept).get("kept", ()))
             shown = tuple(_shown(view, values, kept))
             kinds: dict[str, list[str]] = {}
             for one in shown:
@@ -135,7 +136,7 @@ class Findings:
         return self.project.delete(chosen)
 
     def _keep(self, key: str) -> None:
-        kept = [*_read(self._kept).get("kept", ()), key]
+        kept = [*read_note(self._kept).get("kept", ()), key]
         atomic.write_file(self._kept, json.dumps({"kept": sorted(set(kept))}))
 
 
@@ -146,21 +147,12 @@ def _stamp(path: Path) -> int:
         return 0
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _shown(view: View, values: Mapping[str, Any], kept: set[str]) -> Iterator[Shown]:
-    by_path = {one.shown: one for one in view.all()}
     for said in values.get("findings", ()):
         names = ("kind", "files", "classes", "evidence", "score", "suggested")
         one = Finding(**{name: said[name] for name in names})
         key = digest("\n".join([one.kind, *sorted(one.files), *one.classes, one.suggested]))
-        images = tuple(by_path[file] for file in one.files if file in by_path)
+        images = tuple(view.by_shown[file] for file in one.files if file in view.by_shown)
         if key not in kept and _still(one, images):
             yield Shown(key, one, images, tuple(_fixes(view, one, images)))
 

@@ -87,6 +87,11 @@ class View:
         return found
 
     @functools.cached_property
+    def by_shown(self) -> dict[str, Image]:
+        """The images by the name that reports and findings have for them."""
+        return {one.shown: one for one in self.all()}
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         """What the images and their classes are, in a few letters."""
         return digest("\n".join(sorted(self.by_id)))

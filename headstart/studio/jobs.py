@@ -99,10 +99,8 @@ class Jobs:
     def newest(self, kind: str) -> Record | None:
         """The job of a kind that was started last."""
         with self._lock:
-            return next(
-                (one for _, one in sorted(self._records.items(), reverse=True) if one.kind == kind),
-                None,
-            )
+            found = (one for one in self._records.values() if one.kind == kind)
+            return max(found, key=lambda one: float(one.request["made"]), default=None)
 
     def get(self, key: str) -> Record:
         """A job by its id, or NotThere."""
@@ -129,11 +127,16 @@ class Jobs:
     def _follow(self) -> None:
         while not self._ended.wait(_STEP):
             for record in self.all_running():
-                self._reap(record)
-                if record.read():
-                    self._tell(record)
-                elif record.cancelling:
-                    _press(record)
+                # A full disk may cut a line short, or be away: the others are still followed.
+                with suppress(OSError, ValueError, LookupError, TypeError):
+                    self._look(record)
+
+    def _look(self, record: Record) -> None:
+        self._reap(record)
+        if record.read():
+            self._tell(record)
+        elif record.cancelling:
+            _press(record)
 
     def _reap(self, record: Record) -> None:
         """Take the end of a process of ours; it would stay in the system's list."""

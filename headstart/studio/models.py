@@ -14,9 +14,9 @@ from typing import Any
 
 from headstart.bundle import is_bundle
 from headstart.errors import HeadstartError
-from headstart.reporting.material import CHECKUP, EXTRA, PAGE, read_object
+from headstart.reporting.material import PAGE, material_in, read_object
 from headstart.reporting.wording import around, count, of_hundred
-from headstart.studio.index import NotThere, View
+from headstart.studio.index import Image, NotThere, View
 from headstart.studio.place import Place
 
 _LARGEST_MATRIX = 200  # classes; as in metrics.json
@@ -67,40 +67,38 @@ class Models:
         changed = (folder / "bundle.json").stat().st_mtime_ns
         known = self._told.get(key)
         if known is None or known[0] != changed:
-            known = self._told[key] = changed, _about(key, folder, self._own(key))
+            try:
+                known = self._told[key] = changed, _about(key, folder, self._own(key))
+            except (LookupError, TypeError, AttributeError) as error:
+                raise HeadstartError(
+                    f"Model {key} is damaged: {error}. Expected what headstart fit writes. Train "
+                    "again."
+                ) from error
         return known[1]
 
     def report(self, key: str, view: View) -> dict[str, Any]:
         """What the report is made of, with the ids of images that are still in the project."""
         folder = self.folder(key)
-        metrics, extra = _needed(folder / "metrics.json"), read_object(folder / EXTRA)
-        ids = {one.shown: one.id for one in view.all()}
-        worst = [{**one, "id": ids.get(one["file"])} for one in extra.pop("worst", ())]
+        material = material_in(folder, _needed(folder / "bundle.json"))
+        extra, found = material.extra, view.by_shown
         return {
             "model": self.about(key),
-            "test": metrics.get("test", {}),
-            "validation": metrics.get("validation", {}),
-            "train": metrics.get("train", {}),
-            "trust": metrics.get("trust", {}),
-            "confusion": self._confusion(key, metrics),
-            "worst": worst,
-            "examples": extra.get("examples", []),
+            "test": material.test,
+            "trust": material.trust,
+            "confusion": _confusion(material.test),
+            "worst": [
+                {**one, "id": _id_of(found.get(one["file"]))} for one in extra.get("worst", ())
+            ],
             "warnings": extra.get("warnings", []),
-            "seconds": extra.get("seconds", {}),
-            "skipped": extra.get("skipped", []),
-            "checkup": read_object(folder / CHECKUP).get("counts", {}),
-            "fine_tuning": _needed(folder / "bundle.json").get("fine_tuning"),
-            "recipe": _needed(folder / "bundle.json").get("recipe"),
             "page": (folder / PAGE).is_file(),
         }
 
     def cell(self, key: str, view: View, true: str, answer: str) -> list[dict[str, Any]]:
         """The test images of one cell of the confusion matrix; an empty name stands for all."""
         self.folder(key)
-        ids = {one.shown: one.id for one in view.all()}
         return [
             {
-                "id": ids.get(one.path),
+                "id": _id_of(view.by_shown.get(one.path)),
                 "name": one.path.rpartition("/")[2],
                 "file": one.path,
                 "true": one.true,
@@ -125,12 +123,17 @@ class Models:
     def _own(self, key: str) -> dict[str, Any]:
         return read_object(self.place.models / f"{key}.json")
 
-    def _confusion(self, key: str, metrics: dict[str, Any]) -> dict[str, Any] | None:
-        test = metrics.get("test", {})
-        names, matrix = [one["name"] for one in test.get("classes", ())], test.get("confusion")
-        if matrix is None or len(names) > _LARGEST_MATRIX:
-            return None
-        return {"classes": names, "rows": matrix}
+
+def _id_of(image: Image | None) -> str | None:
+    """Of an image that is still in the project."""
+    return None if image is None else image.id
+
+
+def _confusion(test: dict[str, Any]) -> dict[str, Any] | None:
+    names, matrix = [one["name"] for one in test.get("classes", ())], test.get("confusion")
+    if matrix is None or len(names) > _LARGEST_MATRIX:
+        return None
+    return {"classes": names, "rows": matrix}
 
 
 def _needed(path: Path) -> dict[str, Any]:

@@ -128,14 +128,14 @@ class Project:
             self.refresh()
         return undone
 
-    def adopt(self, files: Sequence[tuple[Path, str, str]]) -> list[Image]:
+    def adopt(self, files: Sequence[tuple[Path, str, str]]) -> list[Image | None]:
         """Take finished uploads into the project.
 
         Args:
             files: Of each the file itself, the name it should have, and its class, which is there.
 
         Returns:
-            The images, in the order given.
+            The images, in the order given; None for one that has gone again meanwhile.
         """
         with self._lock:
             view, taken, paths = self.refresh(), _Taken(self.place.root), []
@@ -146,7 +146,7 @@ class Project:
                 paths.append(path)
             after, classes = self.refresh(), {class_name for _, _, class_name in files}
             by_path = {one.path: one for name in classes for one in after.images.get(name, ())}
-        return [by_path[path] for path in paths if path in by_path]
+        return [by_path.get(path) for path in paths]
 
     def class_for(self, name: str) -> str:
         """The class of that name, which is made where there is none.
@@ -155,8 +155,8 @@ class Project:
             HeadstartError: The name is not possible.
         """
         with self._lock:
-            known = self.view.folders
-            same = [one for one in known if one.casefold() == display(name).casefold()]
+            wanted = display(name).casefold()
+            same = [one for one in self.view.folders if one.casefold() == wanted]
             return same[0] if same else self.add_class(name)
 
     def _found(self, view: View, ids: Sequence[str]) -> list[Image]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable
 
@@ -74,7 +75,8 @@ def serve(
         print("Stop with Ctrl-C.", file=sys.stderr, flush=True)
         sys.stdout.flush()
         if browser:
-            webbrowser.open(link)
+            # In a thread of its own: a browser in the terminal would wait here for its own page.
+            threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
         if ready is not None:
             ready(link)
 

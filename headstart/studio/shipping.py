@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from headstart import atomic
 from headstart.comparison import Comparison, compare
 from headstart.dataset import Dataset, read_dataset
 from headstart.reporting.wording import count
@@ -38,15 +39,12 @@ def export_file(place: Place, key: str, name: str) -> Path:
 
 def pack(files: Sequence[tuple[Path, str]], target: Path) -> None:
     """Write a zip of files, each under a name; models are hardly smaller packed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.partial")
-    try:
-        with zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
-            for path, name in files:
-                archive.write(path, name)
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
+    with (
+        atomic.new_files(target.parent) as made,
+        zipfile.ZipFile(made / target.name, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for path, name in files:
+            archive.write(path, name)
 
 
 def compare_models(models: Models, a: str, b: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ image is moved and is made anew when the image is replaced.
 from __future__ import annotations
 
 import io
-import os
 import secrets
 from pathlib import Path
 
@@ -74,10 +73,8 @@ class Thumbnails:
             self._write(target, small(read_bytes(path)))
         return target
 
-    def keep(self, path: Path, content: bytes) -> None:
-        """Keep a thumbnail that was made of the image at `path`."""
-        status = os.stat(path)
-        file = File(path.name, status.st_size, status.st_mtime_ns, status.st_ino)
+    def keep(self, file: File, content: bytes) -> None:
+        """Keep a thumbnail that was made of a file."""
         self._write(self.kept(file), content)
 
     def _write(self, target: Path, content: bytes) -> None:

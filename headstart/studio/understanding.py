@@ -11,9 +11,8 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from headstart.studio import shipping
+from headstart.studio.collecting import FOREVER
 from headstart.studio.state import Studio
-
-_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 
 
 class Wanted(BaseModel):
@@ -45,7 +44,7 @@ def routes(studio: Studio) -> APIRouter:
     async def drawn(key: str, image: str, of: str | None = None) -> Response:
         path: Path = studio.place.root / studio.project.view.image(image).path
         content = await studio.answering.draw_map(models.folder(key), path, of)
-        return Response(content, media_type="image/png", headers=_FOREVER)
+        return Response(content, media_type="image/png", headers=FOREVER)
 
     @router.post("/{key}/predict")
     async def predict(request: Request, key: str) -> dict[str, Any]:

@@ -28,7 +28,6 @@ from headstart.studio.project import Project
 from headstart.studio.receiving import Upload
 from headstart.studio.thumbnails import Thumbnails
 
-MOST_IMAGE_BYTES = 200_000_000  # of one image
 _DEEPEST = 16  # folders in the name of a file
 _MOST_TOLD = 1_000  # refusals of one request
 _THREADS = 2
@@ -177,9 +176,6 @@ def _unpacked(upload: Upload, class_name: str, taken: Taken) -> Iterator[_Item]:
 def _look(item: _Item) -> _Ready | str:
     """Decode a file once, which makes its thumbnail; a text says why it is refused."""
     try:
-        size = os.stat(item.path).st_size
-        if size > MOST_IMAGE_BYTES:
-            return f"too large: {size / 1e6:.0f} MB, at most {MOST_IMAGE_BYTES / 1e6:.0f}"
         data = read_bytes(item.path)
         why = formats.why_unusable(data[: formats.HEAD_BYTES])
         if why is not None:
@@ -195,11 +191,12 @@ def _adopt(project: Project, kept: Thumbnails, ready: Sequence[_Ready], taken: T
     """Move the images to their classes, but for those that are there already."""
     known, files = _Known(project), []
     good: list[_Ready] = []
+    names = dict.fromkeys(one.item.class_name for one in ready)
+    classes = {name: _class_of(project, name) for name in names}
     for one in ready:
-        try:
-            label = project.class_for(one.item.class_name)
-        except HeadstartError as error:
-            taken.refuse(one.item.name, str(error))
+        label, why = classes[one.item.class_name]
+        if why:
+            taken.refuse(one.item.name, why)
             continue
         same = known.find(label, one)
         if same:
@@ -207,11 +204,20 @@ def _adopt(project: Project, kept: Thumbnails, ready: Sequence[_Ready], taken: T
             continue
         good.append(one)
         files.append((one.item.path, safe_file_name(one.item.name, one.kind), label))
-    sizes = [one.thumbnail for one in good]
-    taken.added = project.adopt(files)
-    for image, thumbnail in zip(taken.added, sizes, strict=True):
+    for image, one in zip(project.adopt(files), good, strict=True):
+        if image is None:
+            continue
+        taken.added.append(image)
         with suppress(OSError):  # it can be made again
-            kept.keep(project.place.root / image.path, thumbnail)
+            kept.keep(image.file, one.thumbnail)
+
+
+def _class_of(project: Project, name: str) -> tuple[str, str]:
+    """The class of a name, or why there can be none."""
+    try:
+        return project.class_for(name), ""
+    except HeadstartError as error:
+        return "", str(error)
 
 
 class _Known:

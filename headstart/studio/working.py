@@ -48,10 +48,6 @@ def routes(studio: Studio) -> APIRouter:
     def cancel_training(given: Job) -> dict[str, Any]:
         return {"job": studio.jobs.cancel(given.job).to_dict()}
 
-    @router.post("/jobs/cancel")
-    def cancel(given: Job) -> dict[str, Any]:
-        return {"job": studio.jobs.cancel(given.job).to_dict()}
-
     @router.get("/jobs/{key}")
     def job(key: str) -> dict[str, Any]:
         return studio.jobs.get(key).to_dict()
