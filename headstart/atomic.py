@@ -19,10 +19,17 @@ _EXCHANGE = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 _HERE = -100  # AT_FDCWD
 
 
-def _aside(target: Path) -> Path:
-    # A name may have 255 bytes, which are fewer characters in some scripts.
+def hidden_name(target: Path, end: str) -> str:
+    """The name of a hidden file beside `target`: a dot, its name, a dot and `end`.
+
+    A name may have 255 bytes, which are fewer characters in some scripts: a long one is cut.
+    """
     name = os.fsencode(target.name)[:200].decode(errors="ignore")
-    return target.with_name(f".{name}.{secrets.token_hex(6)}.partial")
+    return f".{name}.{end}"
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(hidden_name(target, f"{secrets.token_hex(6)}.partial"))
 
 
 def _sync(path: Path) -> None:

@@ -21,13 +21,21 @@ def convert(model: Any, target: Path) -> None:
         HeadstartError: The network does something that OpenVINO cannot.
         OSError: There is no space for the files, or no permission to write them.
     """
-    openvino = load_openvino()
     name = "image" if model.inputs[0].dtype == "uint8" else "boundary"
     converted = to_openvino(model, name, batch=1)
     converted.input(0).get_tensor().set_names({name})
     converted.output(0).get_tensor().set_names({"features"})
+    save_network(converted, target)
+
+
+def save_network(model: Any, target: Path) -> None:
+    """Write a network of OpenVINO's as `.xml`, with its weights beside it as `.bin`, in float32.
+
+    Raises:
+        OSError: There is no space for the files, or no permission to write them.
+    """
     try:
-        openvino.save_model(converted, os.fspath(target), compress_to_fp16=False)
+        load_openvino().save_model(model, os.fspath(target), compress_to_fp16=False)
     except RuntimeError as error:
         raise OSError(f"OpenVINO cannot write '{target}': {error}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +16,11 @@ from headstart.predict_options import PRINTED, PredictOptions
 from headstart.scan import printable
 
 if TYPE_CHECKING:
-    from headstart.answers import Prediction, Unreadable
-    from headstart.batch.columns import Columns
+    from headstart.batch.columns import Answer, Columns
     from headstart.batch.sorting import Sorting
-    from headstart.batch.table import Counts
+    from headstart.batch.table import Classify, Counts
     from headstart.classifier import Classifier
     from headstart.listing import Files
-
-    Answers = Iterator[Prediction | Unreadable]
-    Classify = Callable[[Iterable[str]], Answers]
 
 
 @with_options(PredictOptions)
@@ -36,14 +32,11 @@ def predict(bundle: Bundle, options: PredictOptions) -> None:
 
 
 def _predict(bundle: Path, options: PredictOptions) -> None:
-    from headstart.batch import belonging, columns_of
+    from headstart.batch import belonging, columns_of, loaded
     from headstart.batch.table import Table, write_table
-    from headstart.bundle import load
     from headstart.listing import find_files
 
-    classifier = load(bundle)
-    if options.level is not None:
-        classifier.choose_level(options.level)
+    classifier = loaded(bundle, options.level)
     columns = columns_of(classifier, options.top, options.probabilities)
     sorting = options.sorting(classifier)
     if options.watch is not None:
@@ -84,7 +77,7 @@ def _print(options: PredictOptions, classify: Classify, files: Files, columns: C
     seen = 0
     with progress.stage("predict", files.count()) as stage:
 
-        def stepping() -> Answers:
+        def stepping() -> Iterator[Answer]:
             nonlocal seen
             for answer in classify(files.images(passed=stage.advance)):
                 seen += 1

@@ -110,7 +110,7 @@ def three_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
                 yield Prediction("rose", 0.5, probabilities, path.name)
 
     fake = SimpleNamespace(class_names=("daisy", "rose", "tulip"), predict_files=answers)
-    monkeypatch.setattr("headstart.bundle.load", lambda path: fake)
+    monkeypatch.setattr("headstart.batch.load", lambda path: fake)
     for name in ("a.jpg", "notes.txt"):
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)

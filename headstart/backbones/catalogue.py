@@ -86,6 +86,11 @@ _PAPERS = {
 }
 
 
+def is_brought(name: str) -> bool:
+    """Whether a backbone is a model of the user's own, or a preset: not in the catalogue."""
+    return name.startswith((OWN_PREFIX, HUB_PREFIX))
+
+
 def _lite(number: int, parameters: int, image_size: int, top1: float, digest: str) -> BackboneInfo:
     return BackboneInfo(
         name=f"efficientnet_lite{number}",

@@ -26,6 +26,8 @@ Place = str | os.PathLike[str]
 __all__ = [
     "Counts",
     "belonging",
+    "columns_of",
+    "loaded",
     "predict_to_table",
     "sort_into",
     "sureness",
@@ -62,7 +64,7 @@ def predict_to_table(
         HeadstartError: The bundle, an image's place or the table's cannot be used.
         MissingExtra: The table is to be Parquet, and pyarrow is not installed.
     """
-    classifier = _loaded(bundle, level)
+    classifier = loaded(bundle, level)
     columns = columns_of(classifier, top, probabilities)
     files = _files(images)
     belongs = belonging(Path(bundle), files, level)
@@ -96,7 +98,7 @@ def sort_into(
     Raises:
         HeadstartError: The bundle, an image's place or the folder cannot be used.
     """
-    classifier = _loaded(bundle, None)
+    classifier = loaded(bundle, None)
     files = _files(images)
     sorting = Sorting(Path(folder), copy, sureness(classifier, sure))
     sorter = Sorter(sorting, classifier.class_names, files.places)
@@ -119,7 +121,7 @@ def watch(
     Raises:
         HeadstartError: The bundle or the folder cannot be used.
     """
-    return watch_folder(_loaded(bundle, None).predict_files, Watcher(Path(folder)), asked)
+    return watch_folder(loaded(bundle, None).predict_files, Watcher(Path(folder)), asked)
 
 
 def columns_of(classifier: Classifier, top: int, probabilities: bool) -> Columns:
@@ -155,7 +157,8 @@ def sureness(classifier: Classifier, sure: float | None) -> float:
     return sure
 
 
-def _loaded(bundle: Place, level: float | None) -> Classifier:
+def loaded(bundle: Place, level: float | None) -> Classifier:
+    """The classifier of a bundle, whose candidates hold the true class as often as `level` says."""
     classifier = load(bundle)
     if level is not None:
         classifier.choose_level(level)

@@ -183,10 +183,8 @@ def open_journal(table: Path, key: str, columns: Columns, form: Form) -> Iterato
     Raises:
         HeadstartError: Another process is writing the same table.
     """
-    # A name may have 255 bytes, which are fewer characters in some scripts.
-    name = os.fsencode(table.name)[:200].decode(errors="ignore")
-    path = table.with_name(f".{name}.{key}{_END}")
-    _remove_others(path, f".{name}.", table)
+    path = table.with_name(atomic.hidden_name(table, f"{key}{_END}"))
+    _remove_others(path, atomic.hidden_name(table, ""), table)
     with path.open("r+b" if path.exists() else "w+b") as file:
         lock(file, table)
         if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):

@@ -62,7 +62,7 @@ def export(
     if int8:
         check_calibration(material)
     expected = expect(subject.classifier, material)
-    order = Order(subject, expected, to, int8, weights)
+    order = Order(subject, expected, int8, weights)
     try:
         if to == "hub":
             return write_hub(order, target)

@@ -14,8 +14,7 @@ from typing import Any
 
 from headstart import atomic, progress
 from headstart.backbones import find_backbone
-from headstart.backbones.catalogue import HUB_PREFIX, OWN_PREFIX
-from headstart.errors import HeadstartError
+from headstart.backbones.catalogue import is_brought
 from headstart.exporting.order import Order
 from headstart.exporting.result import INPUT, OUTPUT, Export
 from headstart.exporting.subject import Subject, description
@@ -55,7 +54,7 @@ def write_hub(order: Order, target: Target) -> Export:
     kind = _runnable(order)
     name = {"onnx": "model.onnx", "openvino": "openvino_model.xml"}[kind]
     with atomic.new_folder(target.path) as folder:
-        found = write_checked(replace(order, format=kind), Target(folder / name, kind))
+        found = write_checked(order, Target(folder / name, kind))
         bundle = folder / BUNDLE
         subject = order.subject
         if subject.folder is not None:
@@ -82,16 +81,12 @@ def write_hub(order: Order, target: Target) -> Export:
 
 def _runnable(order: Order) -> str:
     """ONNX, or OpenVINO where the weights of the backbone are not at hand."""
-    backbone = order.subject.classifier.prefix.identity.backbone
-    brought = backbone.startswith((OWN_PREFIX, HUB_PREFIX))
-    if not brought or order.weights is not None:
+    prefix = order.subject.classifier.prefix
+    at_hand = order.weights is not None or prefix.backbone is not None
+    if at_hand or not is_brought(prefix.identity.backbone):
         return "onnx"
-    try:
-        order.subject.backbone(None)
-    except HeadstartError:
-        progress.remark("hub", "the model in it is OpenVINO's; ONNX would take --weights")
-        return "openvino"
-    return "onnx"
+    progress.remark("hub", "the model in it is OpenVINO's; ONNX would take --weights")
+    return "openvino"
 
 
 def _config(subject: Subject) -> str:
@@ -165,7 +160,7 @@ def _front(subject: Subject, test: Mapping[str, Any], found: Export) -> str:
 
 def _licence(backbone: str) -> list[str]:
     """That of the backbone's weights: what is made of them falls under it."""
-    if backbone.startswith((OWN_PREFIX, HUB_PREFIX)):
+    if is_brought(backbone):
         return ["license: other", "license_name: that-of-the-backbone"]
     licence = find_backbone(backbone).licence
     if licence in _LICENCES:

@@ -12,7 +12,7 @@ import os
 from typing import Any
 
 from headstart.backbones import Backbone, load_backbone
-from headstart.backbones.catalogue import HUB_PREFIX, OWN_PREFIX
+from headstart.backbones.catalogue import OWN_PREFIX, is_brought
 from headstart.backbones.settings import own_settings
 from headstart.classifier import Classifier
 from headstart.cut import call_again, cut_at
@@ -39,7 +39,7 @@ def find_backbone_of(
         HeadstartError: The weights are not here, or are others than those of the bundle.
     """
     identity, suffix = classifier.prefix.identity, classifier.prefix.suffix
-    brought = identity.backbone.startswith((OWN_PREFIX, HUB_PREFIX))
+    brought = is_brought(identity.backbone)
     if brought and weights is None:
         own = identity.backbone.startswith(OWN_PREFIX)
         what = "model file" if own else "preset"

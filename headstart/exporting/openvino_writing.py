@@ -16,7 +16,7 @@ from headstart.engine import load_openvino, read_network
 from headstart.errors import HeadstartError
 from headstart.exporting.result import INPUT, OUTPUT
 from headstart.exporting.tensorflow_writing import cannot_convert, quiet
-from headstart.openvino_file import to_openvino
+from headstart.openvino_file import save_network, to_openvino
 
 
 class FixedBatch(HeadstartError):
@@ -30,12 +30,11 @@ def write_openvino(classifier: Classifier, target: Path, about: Mapping[str, Any
         FixedBatch: The networks of the bundle cannot take several images at once.
         HeadstartError: OpenVINO cannot join them.
     """
-    openvino = load_openvino()
     try:
         model = _join(classifier)
     except RuntimeError as error:
         raise cannot_convert("OpenVINO", error) from error
-    _save(openvino, model, target, about)
+    _save(model, target, about)
 
 
 def write_from_keras(model: Any, target: Path, about: Mapping[str, Any]) -> None:
@@ -46,7 +45,7 @@ def write_from_keras(model: Any, target: Path, about: Mapping[str, Any]) -> None
     """
     with quiet("OpenVINO"):
         converted = to_openvino(model, INPUT, batch=None)
-    _save(load_openvino(), converted, target, about)
+    _save(converted, target, about)
 
 
 def write_from_onnx(source: Path, target: Path, about: Mapping[str, Any]) -> None:
@@ -55,19 +54,16 @@ def write_from_onnx(source: Path, target: Path, about: Mapping[str, Any]) -> Non
     Raises:
         HeadstartError: OpenVINO cannot read it.
     """
-    _save(load_openvino(), read_network(source), target, about)
+    _save(read_network(source), target, about)
 
 
-def _save(openvino: Any, model: Any, target: Path, about: Mapping[str, Any]) -> None:
+def _save(model: Any, target: Path, about: Mapping[str, Any]) -> None:
     model.inputs[0].get_tensor().set_names({INPUT})
     model.outputs[0].get_tensor().set_names({OUTPUT})
     model.set_friendly_name("classifier")
     for name, value in (("labels", about["labels"]), ("about", about)):
         model.set_rt_info(json.dumps(value), ["headstart", name])
-    try:
-        openvino.save_model(model, str(target), compress_to_fp16=False)
-    except RuntimeError as error:
-        raise OSError(f"OpenVINO cannot write '{target}': {error}") from error
+    save_network(model, target)
 
 
 def _join(classifier: Classifier) -> Any:

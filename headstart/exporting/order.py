@@ -16,13 +16,11 @@ class Order:
     Attributes:
         subject: The classifier.
         expected: What must be answered.
-        format: One of `target.FORMATS`.
         int8: Whether with 8-bit numbers.
         weights: Where the weights of the backbone are, if not where `fit` looks.
     """
 
     subject: Subject
     expected: Expected
-    format: str
     int8: bool = False
     weights: Weights = None

@@ -10,8 +10,6 @@ from typing import Any
 from headstart.errors import HeadstartError
 from headstart.exporting.subject import MADE_BY, Subject
 
-FORMATS = ("keras", "onnx", "openvino", "litert", "saved_model", "hub")
-INT8_FORMATS = ("onnx", "openvino", "litert")
 ABOUT = "about.json"  # in a folder; beside a file it is called after the file
 _SUFFIXES = {
     "keras": ".keras",
@@ -21,6 +19,8 @@ _SUFFIXES = {
     "saved_model": ".saved_model",
     "hub": ".hub",
 }
+FORMATS = tuple(_SUFFIXES)
+INT8_FORMATS = ("onnx", "openvino", "litert")
 _FOLDERS = ("saved_model", "hub")
 
 

@@ -28,10 +28,10 @@ def write_checked(order: Order, target: Target) -> Export:
     Raises:
         HeadstartError: It cannot be written, or does not answer as it should.
     """
-    about = description(order.subject, order.format, int8=order.int8)
+    about = description(order.subject, target.format, int8=order.int8)
     with progress.stage(STAGE):
-        _write(order, target.path, about)
-    run = runtimes.OPEN[order.format](target.path)
+        _write(order, target, about)
+    run = runtimes.OPEN[target.format](target.path)
     expected, material = order.expected, order.expected.material
     got = checking.answer(run, material.images)
     found = checking.agreement(got, expected.float32, material.source)
@@ -42,11 +42,11 @@ def write_checked(order: Order, target: Target) -> Export:
         assert after is not None
         checking.check_int8(before, after, found)
     else:
-        checking.check_float32(found, order.format)
+        checking.check_float32(found, target.format)
     files = target.files()
     result = Export(
         path=target.path,
-        format=order.format,
+        format=target.format,
         int8=order.int8,
         files=tuple(os.path.relpath(one, target.path.parent) for one in files),
         bytes=sum(one.stat().st_size for one in files),
@@ -60,7 +60,7 @@ def write_checked(order: Order, target: Target) -> Export:
         bundle_computes=checking.computes(order.subject.classifier),
         accuracy=after,
         accuracy_before=before,
-        details=_details(order.format),
+        details=_details(target.format),
     )
     write_about(target, about, result, files)
     return result
@@ -70,22 +70,23 @@ def _details(name: str) -> tuple[tuple[str, str], ...]:
     return (("opset", str(onnx_writing.OPSET)),) if name == "onnx" else ()
 
 
-def _write(order: Order, path: Path, about: dict[str, Any]) -> None:
-    if order.format == "openvino" and not order.int8:
+def _write(order: Order, target: Target, about: dict[str, Any]) -> None:
+    path = target.path
+    if target.format == "openvino" and not order.int8:
         _write_openvino(order, path, about)
         return
     backbone = order.subject.backbone(order.weights)
     model = keras_classifier(order.subject.classifier, backbone)
-    if order.format == "keras":
+    if target.format == "keras":
         check_plain(model)
         by_tensorflow.write_keras(model, path, about)
-    elif order.format == "saved_model":
+    elif target.format == "saved_model":
         by_tensorflow.write_saved_model(model, path, about)
-    elif order.format == "litert":
+    elif target.format == "litert":
         calibration = order.expected.material.calibration if order.int8 else ()
         by_tensorflow.write_litert(model, path, about, calibration)
     elif order.int8:
-        _write_int8(order, model, path, about)
+        _write_int8(order, model, target, about)
     else:
         onnx_writing.write_onnx(model, path, about)
 
@@ -103,12 +104,13 @@ def _write_openvino(order: Order, path: Path, about: dict[str, Any]) -> None:
         openvino_writing.write_from_keras(keras_classifier(classifier, backbone), path, about)
 
 
-def _write_int8(order: Order, model: Any, path: Path, about: dict[str, Any]) -> None:
+def _write_int8(order: Order, model: Any, target: Target, about: dict[str, Any]) -> None:
     """ONNX in 8 bits, or that read by OpenVINO."""
+    path = target.path
     calibration = order.expected.material.calibration
     whole, quantized = path.with_name(".whole.onnx"), path.with_name(".int8.onnx")
     onnx_writing.write_onnx(model, whole, about)
-    if order.format == "onnx":
+    if target.format == "onnx":
         onnx_writing.write_onnx_int8(whole, path, calibration)
     else:
         onnx_writing.write_onnx_int8(whole, quantized, calibration)
