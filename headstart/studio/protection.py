@@ -51,10 +51,12 @@ class Marked:
         if scope["type"] == "http" and scope["method"] not in _SAFE:
             bearer = header(scope, b"authorization") is not None
             if header(scope, b"x-headstart") != MARK:
-                await refuse(scope, send, 403, "A change needs the header X-Headstart: studio.")
+                text = "A change needs the header X-Headstart: studio."
+                await refuse(scope, send, 403, text, receive=receive)
                 return
             if header(scope, b"origin") is None and not bearer:
-                await refuse(scope, send, 403, "A change needs the header Origin.")
+                text = "A change needs the header Origin."
+                await refuse(scope, send, 403, text, receive=receive)
                 return
         await self._app(scope, receive, send)
 

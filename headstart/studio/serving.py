@@ -16,7 +16,7 @@ from headstart.studio.protection import Dressed, Link, Marked, cookie_name
 from headstart.studio.receiving import MOST_BYTES
 from headstart.studio.state import Studio
 from headstart.web import logs
-from headstart.web.asgi import App, Scope
+from headstart.web.asgi import App, Receive, Scope, Send
 from headstart.web.guard import Access, Guard, loopback_hosts
 from headstart.web.limits import Bounds, Limits
 from headstart.web.patience import Patience
@@ -30,15 +30,15 @@ _UPLOAD_SECONDS = 24 * 3600.0  # in all; a body that stands still is given up by
 
 def guarded(app: App, token: str, port: int) -> App:
     """The application behind every check: host, origin, token, mark, size and time of a body."""
-    inner = Limits(Marked(app), Bounds())
-    uploads = Limits(Marked(app), Bounds(MOST_BYTES, _UPLOAD_SECONDS, streamed=_is_upload))
+    held = Limits(app, Bounds())
+    uploads = Limits(app, Bounds(MOST_BYTES, _UPLOAD_SECONDS, streamed=_is_upload))
 
-    async def sized(scope: Scope, receive: object, send: object) -> None:
-        await (uploads if _is_upload(scope) else inner)(scope, receive, send)  # type: ignore[arg-type]
+    async def sized(scope: Scope, receive: Receive, send: Send) -> None:
+        await (uploads if _is_upload(scope) else held)(scope, receive, send)
 
     hosts = loopback_hosts(port)
     access = Access(hosts, token=token, cookie=cookie_name(port), open_paths=_OPEN)
-    link = Link(Guard(sized, access), app, token, port)
+    link = Link(Guard(Marked(sized), access), app, token, port)
     return Dressed(Guard(link, Access(hosts)))
 
 
