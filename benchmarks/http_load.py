@@ -38,15 +38,11 @@ class Load:
         return found[min(len(found) - 1, int(share * len(found)))] if found else 0.0
 
 
-def make_request(
-    address: Address, path: str, body: bytes, kind: str = "image/jpeg", extra: str = ""
-) -> bytes:
-    """A POST as bytes; `extra` are more headers, each with its line end."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\nContent-Type: {kind}\r\n"
-        f"Content-Length: {len(body)}\r\n{extra}\r\n"
-    )
-    return head.encode() + body
+def requests_to(address: Address, bodies: Sequence[bytes]) -> list[bytes]:
+    """A `POST /predict` as bytes for each body."""
+    start = f"POST /predict HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\n"
+    start += "Content-Type: image/jpeg\r\nContent-Length:"
+    return [f"{start} {len(body)}\r\n\r\n".encode() + body for body in bodies]
 
 
 class _Client(asyncio.Protocol):

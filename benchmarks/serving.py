@@ -34,7 +34,7 @@ from pathlib import Path
 
 import serving_faults
 from extraction import decode_all, find_images, timed
-from http_load import closed, make_request, paced
+from http_load import closed, paced, requests_to
 from server_process import Server, bare_server, headstart_server
 
 import headstart
@@ -45,15 +45,12 @@ Options = argparse.Namespace
 Values = dict[str, object]
 
 
-def requests_to(server: Server, bodies: Sequence[bytes]) -> list[bytes]:
-    """The same images for each server."""
-    return [make_request(server.address, "/predict", body) for body in bodies]
-
-
 def saturate(server: Server, bodies: Sequence[bytes], seconds: float) -> tuple[float, float]:
     """Images a second, and milliseconds of processor time an image, load generator included."""
     begin, own = server.seconds(), time.process_time()
-    load = asyncio.run(closed(server.address, requests_to(server, bodies), _CONNECTIONS, seconds))
+    load = asyncio.run(
+        closed(server.address, requests_to(server.address, bodies), _CONNECTIONS, seconds)
+    )
     busy = server.seconds() - begin + time.process_time() - own
     assert set(load.statuses) == {200}, load.statuses
     return load.rate, 1000 * busy / load.statuses[200]
@@ -96,7 +93,7 @@ def latency(options: Options, bodies: Sequence[bytes]) -> Values:
         saturate(server, bodies, 2)
         most, _ = saturate(server, bodies, options.seconds)
         load = asyncio.run(
-            paced(server.address, requests_to(server, bodies), most / 2, options.seconds)
+            paced(server.address, requests_to(server.address, bodies), most / 2, options.seconds)
         )
     return {
         "rate": round(most / 2, 1),

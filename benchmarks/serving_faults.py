@@ -21,27 +21,21 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from http_load import Load, closed, make_request, paced
+from http_load import Load, closed, paced, requests_to
 from server_process import Server, headstart_server
 
 Options = argparse.Namespace
 Values = dict[str, object]
-_QUEUE = 128
 _SMALL_QUEUE = 32
 _OPERATIONS = 16
 _COUNTED = re.compile(r"(\d+) generated")
 
 
-def requests_to(server: Server, bodies: Sequence[bytes]) -> list[bytes]:
-    """One request for each body."""
-    return [make_request(server.address, "/predict", body) for body in bodies]
-
-
 def overload(options: Options, bodies: Sequence[bytes]) -> Values:
     """Ten times as many requests under way as the queue holds."""
-    connections = 10 * _SMALL_QUEUE
-    with headstart_server(options.bundle, "--queue", "32", "--max-images", "32") as server:
-        requests = requests_to(server, bodies)
+    connections, small = 10 * _SMALL_QUEUE, str(_SMALL_QUEUE)
+    with headstart_server(options.bundle, "--queue", small, "--max-images", small) as server:
+        requests = requests_to(server.address, bodies)
         asyncio.run(closed(server.address, requests, connections, 5))
         before, sizes = server.memory(), []
         stop = threading.Event()
@@ -107,7 +101,7 @@ def fuzz(options: Options, bodies: Sequence[bytes]) -> Values:
         made, output = _schemathesis(server, half)
         small = sorted(bodies, key=len)[: max(1, len(bodies) // 4)]
         images = mutated(small, max(half, options.fuzzed - made))
-        requests = requests_to(server, images)
+        requests = requests_to(server.address, images)
         load = asyncio.run(_each_once(server, requests))
         alive = server.process.poll() is None and _answers(server, bodies[0])
         defects = [line for line in server.log.read_text().splitlines() if '"defect"' in line]
@@ -150,7 +144,7 @@ def _schemathesis(server: Server, count: int) -> tuple[int, str]:
 def slow(options: Options, bodies: Sequence[bytes]) -> Values:
     """Connections of which each has sent a part of a request."""
     with headstart_server(options.bundle) as server:
-        requests = requests_to(server, bodies)
+        requests = requests_to(server.address, bodies)
         asyncio.run(closed(server.address, requests, 8, 2))
         before = asyncio.run(closed(server.address, requests, 8, options.seconds))
         sockets = [socket.create_connection(server.address) for _ in range(options.sockets)]
@@ -176,7 +170,7 @@ def swaps(options: Options, bodies: Sequence[bytes]) -> Values:
         with headstart_server(Path(folder, "models"), "--poll", "0.05") as server:
             loads: list[Load] = []
             stop = threading.Event()
-            requests = requests_to(server, bodies)
+            requests = requests_to(server.address, bodies)
 
             def ask() -> None:
                 while not stop.is_set():
