@@ -12,6 +12,20 @@ from browse import judged
 from playwright.sync_api import expect
 from studio_page import Studio, Tab, make_files, make_folders, opened, studio, tab
 
+# The webcam is given when the test says so; whether each that was given is still on.
+ALLOWING = """
+const asked = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+window.allowed = new Promise((done) => (window.allow = done));
+navigator.mediaDevices.getUserMedia = async (wanted) => {
+  const stream = await asked(wanted);
+  await allowed;
+  given.push(...stream.getTracks());
+  return stream;
+};
+window.given = [];
+"""
+LIVE = "given.map((track) => track.readyState === 'live')"
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
@@ -93,6 +107,16 @@ def test_a_broken_image_and_a_copy_are_refused_with_a_reason(page: Tab, tmp_path
     assert page.text(".refused li").startswith("broken.jpg: ")
     page.pick(files[:1])
     page.shows(".refused li", "is in 'mixed' already")
+
+
+def test_what_lies_beside_the_folders_is_told_each_time(page: Tab, tmp_path: Path) -> None:
+    for drop in ("first", "second"):
+        folder = make_folders(tmp_path / drop, 1, (f"{drop} one", f"{drop} other"))
+        (folder / f"{drop}.txt").touch()
+        page.drop([folder], ".work")
+        page.shows(".classes", f"{drop} other")
+        assert page.sent() == "2 images added, 1 file refused."
+        expect(page.page.locator(".refused li")).to_contain_text(f"{drop}.txt")
 
 
 def test_marks_by_click_and_keyboard(page: Tab, tmp_path: Path) -> None:
@@ -177,6 +201,39 @@ def test_the_webcam_records_while_the_button_is_held(page: Tab, served: Studio) 
     assert len(stored(served, "webcam")) >= 4  # the made-up camera may show the same twice
     page.page.click("text=Turn off")
     assert page.page.locator(".camera").is_hidden()
+
+
+def webcams(page: Tab, wanted: list[bool]) -> None:
+    """Wait until of the webcams that were given these are on."""
+    found = None
+    for _ in range(100):
+        found = page.page.evaluate(LIVE)
+        if found == wanted:
+            break
+        page.page.wait_for_timeout(50)
+    assert found == wanted
+
+
+def test_the_webcam_stays_off_where_it_is_not_wanted_any_more(page: Tab) -> None:
+    page.add_class("unseen")
+    page.page.evaluate(ALLOWING)
+    page.page.click(".camera-button")
+    page.turn_to("train")
+    page.page.evaluate("allow()")
+    webcams(page, [False])
+    page.turn_to("collect")
+    assert page.page.locator(".camera").is_hidden()
+
+
+def test_the_webcam_is_on_once(page: Tab) -> None:
+    page.add_class("impatient")
+    page.page.evaluate(ALLOWING)
+    page.page.dblclick(".camera-button")
+    page.page.evaluate("allow()")
+    page.page.wait_for_selector(".camera video")
+    webcams(page, [False, True])
+    page.page.click("text=Turn off")
+    webcams(page, [False, False])
 
 
 def test_two_tabs_and_the_disk_stay_in_step(page: Tab, served: Studio, tmp_path: Path) -> None:

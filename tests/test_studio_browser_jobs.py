@@ -1,11 +1,13 @@
-"""A training that goes on while the page is loaded again, in two tabs, without the server."""
+"""Work that goes on while the page is loaded again, in two tabs, without the server."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 from studio_page import Tab, make_folders, opened, studio, tab
 
 START = 60_000  # milliseconds until the first epoch is over
@@ -60,3 +62,18 @@ def test_it_outlives_the_server(running: Any, project: Path) -> None:
             page.page.wait_for_selector(".offline", state="hidden")  # the cookie is for all tabs
             page.page.click(".job-head button")
             page.page.wait_for_selector(".job[data-state=cancelled]", timeout=START)
+
+
+def test_a_checkup_shows_that_it_runs(running: Any, project: Path) -> None:
+    shutil.copy(project / "daisies" / "0000.jpg", project / "roses" / "copy.jpg")
+    with studio(project) as served, tab(running, served.link) as page:
+        other = opened(page.page.context, served.link)
+        page.page.click("text=Check the images")
+        for one in (page, other):
+            expect(one.page.locator(".checkup-start button")).to_have_text("Checking…")
+            expect(one.page.locator(".checkup-start button")).to_be_disabled()
+        for one in (page, other):
+            one.page.wait_for_selector(".checkup .kind", timeout=START)
+            expect(one.page.locator(".checkup-start button")).to_have_text("Check the images")
+            expect(one.page.locator(".checkup-start button")).to_be_enabled()
+        assert page.messages == other.messages == []

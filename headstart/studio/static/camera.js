@@ -33,7 +33,8 @@ export function cameraPanel() {
     taken.push({ file: blob, name: `camera-${stamp}.jpg` });
     series += 1;
     setText(count, texts.camera.taken(series));
-    if (taken.length >= AT_ONCE) pass();
+    // A frame may come after the button was let go.
+    if (taken.length >= AT_ONCE || timer === null) pass();
   }
 
   function pass() {
@@ -69,7 +70,7 @@ export function cameraPanel() {
 
   async function open() {
     try {
-      await webcam.start();
+      if (!(await webcam.start())) return;
       series = 0;
       setText(count, texts.camera.taken(0));
       element.hidden = false;

@@ -1,8 +1,8 @@
 // What the check-up found, beside the images that it is about, and fixes with one click.
 
 import { get, places, post } from "./api.js";
-import { button, h, show } from "./dom.js";
-import { on, state } from "./state.js";
+import { button, h, setText, show } from "./dom.js";
+import { heard, on, state } from "./state.js";
 import { texts } from "./texts.js";
 import { failed } from "./undo.js";
 
@@ -16,7 +16,9 @@ const words = texts.checkup;
  */
 export function checkupPanel({ fixed, filter, changed }) {
   const element = h("section", { class: "checkup panel", hidden: true, "aria-label": words.title });
-  const starter = h("div", { class: "checkup-start" });
+  const press = button(words.start, start);
+  const about = h("p", { class: "soft" });
+  const starter = h("div", { class: "checkup-start", hidden: true }, press, about);
   const chip = button("", () => choose(""), { class: "filter", hidden: true });
   let findings = [];
   let open = "";
@@ -46,10 +48,13 @@ export function checkupPanel({ fixed, filter, changed }) {
   }
 
   async function start() {
+    press.disabled = true;
     try {
-      await post("/api/checkup");
+      heard((await post("/api/checkup")).job);
     } catch (error) {
       failed(error);
+    } finally {
+      drawStarter();
     }
   }
 
@@ -128,12 +133,12 @@ export function checkupPanel({ fixed, filter, changed }) {
     const { checkup, images } = state.project;
     const running = checkup.state === "running";
     const job = [...state.jobs.values()].findLast((one) => one.kind === "checkup");
-    const press = button(running ? words.running : words.start, start, {
-      disabled: running || images === 0,
-    });
+    setText(press, running ? words.running : words.start);
+    press.disabled = running || images === 0;
     const known = checkup.state === "done" && (checkup.outdated ? words.outdated : words.done);
     const said = running && job?.state === "running" ? texts.stage(job) : known || words.why;
-    show(starter, press, h("p", { class: "soft" }, said));
+    setText(about, said);
+    starter.hidden = false;
   }
 
   on("project", (project) => {

@@ -168,7 +168,7 @@ function classHead() {
 
 function imageActions(list, selection, gallery) {
   const change = async (path, ids, body, said) => {
-    const active = Math.min(...ids.map((id) => list.place(id)).filter((one) => one >= 0));
+    const active = list.first(ids);
     // Among all images a moved one stays where it is.
     if (state.className || path.endsWith("delete")) list.remove(ids);
     selection.clear();
@@ -179,7 +179,7 @@ function imageActions(list, selection, gallery) {
       failed(error);
       list.reload();
     }
-    if (Number.isFinite(active) && list.total) selection.goTo(Math.min(active, list.total - 1));
+    if (active >= 0 && list.total) selection.goTo(Math.min(active, list.total - 1));
     gallery.draw();
   };
   return {

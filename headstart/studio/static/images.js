@@ -61,6 +61,12 @@ export class ImageList extends EventTarget {
     return this.#items.findIndex((one) => one?.id === id);
   }
 
+  /** The place of the first of some images, or -1. */
+  first(ids) {
+    const some = new Set(ids);
+    return this.#items.findIndex((one) => one && some.has(one.id));
+  }
+
   /** Take images away at once; the server is asked afterwards. */
   remove(ids) {
     const gone = new Set(ids);

@@ -3,6 +3,7 @@
 export class Selection extends EventTarget {
   #ids = new Set();
   #anchor = -1;
+  #turn = 0; // raised by what makes images that are still fetched no longer wanted
   active = -1; // the place that the keyboard is at
 
   constructor(list) {
@@ -27,6 +28,7 @@ export class Selection extends EventTarget {
   }
 
   clear() {
+    this.#turn += 1;
     this.#ids.clear();
     this.active = -1;
     this.#anchor = -1;
@@ -35,6 +37,7 @@ export class Selection extends EventTarget {
 
   only(index) {
     const image = this.list.at(index);
+    this.#turn += 1;
     this.#ids = new Set(image ? [image.id] : []);
     this.#anchor = index;
     this.active = index;
@@ -67,7 +70,10 @@ export class Selection extends EventTarget {
   }
 
   async #take(from, to) {
+    this.#turn += 1;
+    const mine = this.#turn;
     const images = await this.list.range(from, to);
+    if (mine !== this.#turn) return;
     this.#ids = new Set(images.map((one) => one.id));
     this.#changed();
   }

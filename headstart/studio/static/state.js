@@ -85,6 +85,9 @@ export function follow() {
 export function heard(job) {
   state.jobs.set(job.id, job);
   if (state.project && job.kind === "train") state.project.training = job;
+  // That a check-up begins changes nothing of the project, so no event says so.
+  const begun = job.kind === "checkup" && job.state === "running";
+  if (state.project && begun) state.project.checkup.state = "running";
   tell("job", job);
   if (job.state !== "running") refresh();
 }

@@ -102,7 +102,7 @@ export function tryView(section) {
 
   async function startCamera() {
     try {
-      await webcam.start();
+      if (!(await webcam.start())) return;
     } catch (error) {
       failed(error);
       return;
@@ -114,8 +114,9 @@ export function tryView(section) {
   }
 
   function stopCamera() {
-    if (!webcam.on) return;
-    webcam.stop();
+    const seen = webcam.on;
+    webcam.stop(); // also where it was only asked for
+    if (!seen) return;
     turn += 1;
     setText(rate, "");
     answers.clear();

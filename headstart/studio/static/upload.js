@@ -103,6 +103,7 @@ function begin() {
   wanted = 0;
   added = 0;
   refused.length = 0;
+  show(list);
 }
 
 async function work() {

@@ -3,9 +3,14 @@
 import { h } from "./dom.js";
 import { texts } from "./texts.js";
 
+function end(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
 export class Webcam {
   #stream = null;
   #canvas = document.createElement("canvas");
+  #turn = 0; // raised by each start and stop: what was asked for before is not wanted any more
 
   constructor() {
     this.video = h("video", { muted: true, playsinline: true, "aria-label": texts.camera.video });
@@ -16,23 +21,37 @@ export class Webcam {
     return this.#stream !== null;
   }
 
-  /** Ask for the camera; throws an error whose message can be shown. */
+  /**
+   * Ask for the camera; throws an error whose message can be shown. Tells whether it is on: it is not
+   * where it was stopped, or started once more, before the user had allowed it.
+   */
   async start() {
-    if (this.on) return;
+    if (this.on) return true;
     if (!navigator.mediaDevices?.getUserMedia) throw new Error(texts.camera.none);
     const wanted = { video: { width: { ideal: 640 }, height: { ideal: 480 } }, audio: false };
+    this.#turn += 1;
+    const mine = this.#turn;
+    let stream;
     try {
-      this.#stream = await navigator.mediaDevices.getUserMedia(wanted);
+      stream = await navigator.mediaDevices.getUserMedia(wanted);
     } catch (error) {
+      if (mine !== this.#turn) return false;
       const refused = error.name === "NotAllowedError";
       throw new Error(refused ? texts.camera.refused : texts.camera.none, { cause: error });
     }
-    this.video.srcObject = this.#stream;
+    if (mine !== this.#turn) {
+      end(stream);
+      return false;
+    }
+    this.#stream = stream;
+    this.video.srcObject = stream;
     await this.video.play();
+    return this.on;
   }
 
   stop() {
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#turn += 1;
+    if (this.on) end(this.#stream);
     this.#stream = null;
     this.video.srcObject = null;
   }
