@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,6 +144,21 @@ def test_marks_by_click_and_keyboard(page: Tab, tmp_path: Path) -> None:
     page.page.keyboard.press("Enter")
     page.shows("dialog", "0001.jpg")
     page.page.keyboard.press("Escape")
+
+
+def test_what_was_told_can_be_seen(page: Tab, tmp_path: Path) -> None:
+    page.add_class("slow")
+    page.page.route("**/api/project", later)
+    page.page.route("**/api/images?*", later)
+    page.pick(make_files(tmp_path, 3))
+    page.page.keyboard.press("Control+a")
+    page.shows(".said", "3 selected")
+
+
+def later(route: Any) -> None:
+    """An answer that takes its time, as beside a training."""
+    time.sleep(0.7)
+    route.continue_()
 
 
 def test_delete_and_undo(page: Tab, served: Studio, tmp_path: Path) -> None:

@@ -164,6 +164,13 @@ def test_an_image_is_tried(page: Tab, trained: Trained) -> None:
     assert all(one.endswith("%") for one in shares)
     page.page.click("text=Show the map")
     page.page.wait_for_selector("img[src^='data:image/']")
+    asked: list[str] = []
+    page.page.on("request", lambda request: asked.append(request.url))
+    page.page.click("text=Hide the map")
+    page.page.wait_for_selector("img[src^='blob:']")
+    page.page.click("text=Show the map")
+    page.page.wait_for_selector("img[src^='data:image/']")
+    assert [one for one in asked if "predict" in one] == []  # the map is kept
     page.drop([trained.new_image], ".try-frame")
     page.page.wait_for_selector("img[src^='blob:']")
 

@@ -12,7 +12,7 @@ export class ApiError extends Error {
 const OWN = { "X-Headstart": "studio" };
 
 async function answer(response) {
-  if (response.ok) return response.status === 204 ? {} : response.json();
+  if (response.ok) return response.json();
   const told = await response.json().catch(() => ({}));
   // What is refused before the routes comes as a text, and means little to people.
   const message = told?.error?.message ?? texts.errors.status(response.status, told?.error);
@@ -33,13 +33,13 @@ async function ask(path, options) {
 const part = encodeURIComponent;
 
 /** An address with those parameters that are given. */
-export function address(path, parameters = {}) {
+function address(path, parameters = {}) {
   const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== "");
   const query = new URLSearchParams(given.filter(([, value]) => value !== undefined)).toString();
   return query ? `${path}?${query}` : path;
 }
 
-export const get = (path, parameters, signal) => ask(address(path, parameters), { signal });
+export const get = (path, parameters) => ask(address(path, parameters));
 
 export const post = (path, body = {}) =>
   ask(path, {
@@ -57,10 +57,10 @@ export function upload(files, className, signal) {
 }
 
 /** What a model answers for an image. */
-export function predict(model, blob, { map = false, signal } = {}) {
+export function predict(model, blob, { map = false } = {}) {
   const path = address(`/api/models/${part(model)}/predict`, map ? { map: 1 } : {});
   const headers = { ...OWN, "Content-Type": blob.type || "application/octet-stream" };
-  return ask(path, { method: "POST", headers, body: blob, signal });
+  return ask(path, { method: "POST", headers, body: blob });
 }
 
 export const places = {

@@ -1,6 +1,6 @@
 // The page: its frame, the five views, and what every view may need (undo, notices).
 
-import { button, h, setText, show } from "./dom.js";
+import { button, h, show } from "./dom.js";
 import { collectView } from "./collect.js";
 import { shipView } from "./ship.js";
 import { follow, on, refresh, state } from "./state.js";
@@ -15,12 +15,8 @@ const MAKERS = [collectView, trainView, understandView, tryView, shipView];
 
 const views = new Map();
 const links = new Map();
-const title = name("p", "project");
+const title = h("p", { class: "project" });
 const offline = h("p", { class: "offline", role: "status", hidden: true });
-
-function name(tag, className) {
-  return h(tag, { class: className });
-}
 
 function link(view, place) {
   const made = h("a", { href: `#${view}` }, h("span", { class: "step" }, place + 1));
@@ -98,7 +94,7 @@ function again() {
   return button(texts.tryAgain, () => refresh());
 }
 
-// A file dropped beside the places for it must not take the place of the page.
+// Files may be dropped everywhere: beside the places for them they must not take that of the page.
 for (const kind of ["dragover", "drop"]) {
   window.addEventListener(kind, (event) => event.preventDefault());
 }
@@ -111,4 +107,3 @@ refresh().then(() => {
   document.documentElement.dataset.ready = state.project ? "yes" : "no";
   follow();
 });
-setText(offline, "");

@@ -12,7 +12,7 @@ const words = texts.checkup;
 
 /**
  * `fixed(told, text)` is called after a fix, `filter(kind)` to show the images of one kind,
- * `changed()` when there are other findings.
+ * `changed()` when there are other findings of the same images.
  */
 export function checkupPanel({ fixed, filter, changed }) {
   const element = h("section", { class: "checkup panel", hidden: true, "aria-label": words.title });
@@ -24,6 +24,7 @@ export function checkupPanel({ fixed, filter, changed }) {
   let open = "";
   let shown = AT_ONCE;
   let seen = null;
+  let last = null; // the version of the project
   let known;
   const ready = new Promise((resolve) => (known = resolve)); // the panel has its height
 
@@ -116,8 +117,11 @@ export function checkupPanel({ fixed, filter, changed }) {
   function draw() {
     const focused = document.activeElement?.closest?.(".kind")?.firstChild?.textContent;
     const kinds = new Map();
-    for (const one of findings) kinds.set(one.kind, [...(kinds.get(one.kind) ?? []), one]);
-    element.hidden = seen === "none" || (findings.length === 0 && seen !== "done");
+    for (const one of findings) {
+      if (!kinds.has(one.kind)) kinds.set(one.kind, []);
+      kinds.get(one.kind).push(one);
+    }
+    element.hidden = findings.length === 0;
     show(
       element,
       h("h3", {}, findings.length ? words.found(findings.length) : words.clean),
@@ -144,13 +148,15 @@ export function checkupPanel({ fixed, filter, changed }) {
   on("project", (project) => {
     const { checkup, version } = project;
     drawStarter();
+    const newVersion = version !== last;
+    last = version;
     const key = `${checkup.state} ${version} ${checkup.findings}`;
     if (checkup.state === "done" && key !== seen) {
       seen = key;
       load().then(() => {
         element.hidden = findings.length === 0 && checkup.outdated;
         known();
-        changed();
+        if (!newVersion) changed();
       });
     } else if (checkup.state !== "done") {
       if (checkup.state === "none") element.hidden = true;

@@ -2,11 +2,9 @@
 
 import { button, bar, h, name, setText, show } from "./dom.js";
 import { readTransfer } from "./drop.js";
-import { choose, on, state } from "./state.js";
+import { choose, FEW, on, state } from "./state.js";
 import { texts } from "./texts.js";
 import { send, sendHere } from "./upload.js";
-
-const FEW = 20; // images: below this a class is marked
 
 /** The list; `moved(className)` is called when marked images are dropped on a class. */
 export function classList(moved) {
@@ -52,7 +50,7 @@ function entry(className, moved) {
   const title = className ? name(className, { title: className }) : h("span", {}, texts.collect.all);
   const press = button("", () => choose(className), { class: "class" });
   show(press, h("span", { class: "class-top" }, title, count), balance);
-  const item = h("li", { class: className ? "" : "all" }, press);
+  const item = h("li", {}, press);
   dropZone(item, className, moved);
   balance.hidden = !className;
   return {
@@ -62,7 +60,7 @@ function entry(className, moved) {
       setText(count, texts.number(images));
       if (share === null) return;
       show(balance, bar(share, images < FEW ? "few" : ""));
-      press.title = images < FEW ? texts.collect.few(images) : "";
+      press.title = images < FEW ? texts.collect.few(images, FEW) : "";
     },
   };
 }
@@ -81,15 +79,10 @@ export function dropZone(element, className = "", moved = null) {
     inside = Math.max(0, inside - 1);
     if (!inside) element.classList.remove("over");
   });
-  element.addEventListener("dragover", (event) => {
-    if (takes(event)) event.preventDefault();
-  });
   element.addEventListener("drop", async (event) => {
     inside = 0;
     element.classList.remove("over");
     if (!takes(event)) return;
-    event.preventDefault();
-    event.stopPropagation();
     if (images(event)) moved(className);
     else if (className) await send(await readTransfer(event.dataTransfer), className);
     else await sendHere(await readTransfer(event.dataTransfer));

@@ -131,6 +131,8 @@ export function collectView(section) {
     if (list.asked && version !== project.version) list.reload();
     version = project.version;
   });
+  // What is in sight changes with the height of what stands above it.
+  new ResizeObserver(() => gallery.draw()).observe(checkup.element);
   checkup.ready.then(() => list.ask({}));
   return { enter: () => gallery.draw(), leave: () => camera.close() };
 }
@@ -139,7 +141,7 @@ function classHead() {
   const { files, folder } = pickers();
   const title = h("h2", {});
   const camera = button(words.camera, () => {}, { class: "camera-button" });
-  const edit = h("span", { class: "edit" });
+  const edit = h("span", {});
   edit.append(
     button(words.rename, renameClass, { class: "quiet" }),
     button(words.deleteClass, deleteClass, { class: "quiet danger" }),

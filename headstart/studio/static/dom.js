@@ -2,7 +2,7 @@
 // never become markup. Nothing in the studio uses innerHTML.
 
 const SVG = "http://www.w3.org/2000/svg";
-const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "indeterminate", "selected"]);
+const PROPERTIES = new Set(["value", "checked", "disabled", "hidden"]);
 
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
@@ -18,7 +18,7 @@ function fill(element, attributes, children) {
 }
 
 /** Append text, elements and lists of them; null and false are left out. */
-export function add(element, children) {
+function add(element, children) {
   for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
     element.append(child instanceof Node ? child : String(child));

@@ -64,7 +64,7 @@ function shared(folders) {
  * Give each file its class: the first folder that differs, or the last that all share. Files beside
  * the folders of several classes belong to none of them: their class is null.
  */
-export function named(found) {
+function named(found) {
   const split = found.map(({ path }) => path.split("/").filter(Boolean));
   const folders = split.map((parts) => parts.slice(0, -1).filter((part) => !SIDES.test(part)));
   const withFolder = folders.filter((one) => one.length);

@@ -32,8 +32,6 @@ export class Gallery {
       onclick: (event) => this.#clicked(event),
       ondblclick: (event) => this.#opened(event),
       onkeydown: (event) => this.#keyed(event),
-      onfocus: () => this.draw(),
-      onblur: () => this.draw(),
       ondragstart: (event) => this.#dragged(event),
     });
     for (const thing of [list, selection]) thing.addEventListener("change", () => this.draw());
@@ -117,11 +115,13 @@ export class Gallery {
     set(box, "aria-setsize", this.list.total);
     set(box, "aria-selected", Boolean(image && this.selection.has(image.id)));
     box.classList.toggle("active", index === this.selection.active);
-    if (tile.id === (image?.id ?? null)) return this.#words(tile, image);
-    tile.id = image?.id ?? null;
-    // Without this the image that the tile had before stays until the new one has come.
-    tile.image.removeAttribute("src");
-    if (image) tile.image.src = places.thumbnail(image.id);
+    const id = image?.id ?? null;
+    if (tile.id !== id) {
+      tile.id = id;
+      // Without this the image that the tile had before stays until the new one has come.
+      tile.image.removeAttribute("src");
+      if (image) tile.image.src = places.thumbnail(id);
+    }
     this.#words(tile, image);
   }
 

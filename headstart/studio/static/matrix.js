@@ -6,15 +6,14 @@ import { texts } from "./texts.js";
 const words = texts.understand;
 
 function cell(count, share, right, said, press) {
-  const shade = count ? Math.max(1, Math.min(9, Math.round(share * 9))) : 0;
-  const look = count ? `${right ? "right" : "wrong"} s${shade}` : "none";
-  if (!count) return h("td", { class: look }, h("span", { class: "spoken" }, said));
+  if (!count) return h("td", {}, h("span", { class: "spoken" }, said));
   const made = button(texts.number(count), () => press(made), {
     "aria-label": said,
     "aria-pressed": "false",
     title: said,
   });
-  return h("td", { class: look }, made);
+  const shade = Math.max(1, Math.min(9, Math.round(share * 9)));
+  return h("td", { class: `${right ? "right" : "wrong"} s${shade}` }, made);
 }
 
 /** `chosen(true, answer)` is called with two names, or with two nulls when a cell is let go. */

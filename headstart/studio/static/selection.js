@@ -66,7 +66,10 @@ export class Selection extends EventTarget {
   }
 
   async all() {
-    if (this.list.total) await this.#take(0, this.list.total - 1);
+    this.#turn += 1;
+    const mine = this.#turn;
+    await this.list.range(0, 0); // how many there are may be under way
+    if (mine === this.#turn && this.list.total) await this.#take(0, this.list.total - 1);
   }
 
   async #take(from, to) {

@@ -5,7 +5,7 @@ import { button, choice, field, h, set, show } from "./dom.js";
 import { on, state } from "./state.js";
 import { texts } from "./texts.js";
 import { failed, notice } from "./undo.js";
-import { noModel, versionPicker, withModel } from "./versions.js";
+import { noModel, offerVersions, versionPicker, withModel } from "./versions.js";
 
 const words = texts.ship;
 const FORMATS = ["bundle", "onnx", "openvino", "litert", "keras", "saved_model"];
@@ -42,18 +42,17 @@ on("job", (job) => waiting.get(job.id)?.(job));
 function exportRow(model, format) {
   const { title, what } = words.formats[format];
   const small = SMALLER.has(format) ? h("input", { type: "checkbox" }) : null;
-  const state = h("span", { class: "export-state", role: "status" });
+  const told = h("span", { class: "export-state", role: "status" });
   const make = button(words.make, start, { "aria-label": words.makeOf(title) });
 
   async function start() {
     make.disabled = true;
-    show(state, words.making);
+    show(told, words.making);
     try {
       const body = { to: format, int8: Boolean(small?.checked) };
       const { job } = await post(places.model(model.id, "export"), body);
-      const id = job.id ?? job;
-      waiting.set(id, heard);
-      const known = jobs().get(id);
+      waiting.set(job.id, heard);
+      const known = state.jobs.get(job.id);
       if (known) heard(known);
     } catch (error) {
       tellFailure(error.message);
@@ -69,13 +68,13 @@ function exportRow(model, format) {
       return;
     }
     const href = places.file(model.id, job.file);
-    show(state, h("a", { class: "as-button main", href, download: job.file },
+    show(told, h("a", { class: "as-button main", href, download: job.file },
       words.download(job.file)));
   }
 
   function tellFailure(text) {
     make.disabled = false;
-    show(state, h("span", { class: "error" }, text));
+    show(told, h("span", { class: "error" }, text));
   }
 
   return h(
@@ -84,11 +83,9 @@ function exportRow(model, format) {
     h("div", {}, h("strong", {}, title), h("p", { class: "soft" }, what)),
     h("div", { class: "export-do" },
       small && h("label", { class: "check" }, small, words.int8), make),
-    state,
+    told,
   );
 }
-
-const jobs = () => state.jobs;
 
 function copyBlock(title, code) {
   const press = button(words.copy, async () => {
@@ -128,6 +125,10 @@ function fillUsage(element, model) {
   return element;
 }
 
+// Each version has a part of its own, of which only the newest is seen.
+let drawOthers = () => {};
+on("project", () => drawOthers());
+
 function comparePart(model) {
   const others = () => (state.project?.models ?? []).filter((one) => one.id !== model.id);
   const result = h("div", { role: "status" });
@@ -146,24 +147,19 @@ function comparePart(model) {
   });
   const form = h("div", { class: "compare-form" }, field(words.with, select), go);
   const alone = h("p", { class: "soft" }, words.alone);
-  const draw = () => {
+  drawOthers = () => {
     const found = others();
     form.hidden = found.length === 0;
     alone.hidden = found.length > 0;
-    const key = found.map((one) => one.id).join();
-    if (select.dataset.key === key) return;
-    set(select, "data-key", key);
-    show(select, found.map((one) => h("option", { value: one.id }, texts.versions.name(one))));
+    offerVersions(select, found);
   };
-  draw();
-  on("project", draw);
+  drawOthers();
   return h("section", { "aria-label": words.compareTitle }, h("h2", {}, words.compareTitle), alone,
     form, result);
 }
 
 function compared(told, model, other) {
-  const sides = [[told.a, model], [told.b, other]].filter(([side]) => side);
-  const rows = sides.map(([side, one]) =>
+  const rows = [[told.a, model], [told.b, other]].map(([side, one]) =>
     h("tr", {}, h("th", { scope: "row" }, one ? texts.versions.name(one) : ""),
       h("td", { class: "number" }, texts.percent(side.accuracy)),
       h("td", { class: "number" }, texts.between(side.low, side.high))),
@@ -171,7 +167,7 @@ function compared(told, model, other) {
   const head = words.compareColumns.map((one) => h("th", { scope: "col" }, one));
   return [
     h("p", { class: "lead" }, told.words),
-    rows.length ? h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)) : null,
-    Number.isFinite(told.images) ? h("p", { class: "soft" }, words.onImages(told.images)) : null,
+    h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)),
+    h("p", { class: "soft" }, words.onImages(told.images)),
   ];
 }

@@ -4,6 +4,7 @@
 import { ApiError, get } from "./api.js";
 
 const RETRY = 1500; // milliseconds
+export const FEW = 20; // images: a class with fewer is marked
 
 export const state = {
   project: null, // what /api/project says
@@ -20,18 +21,18 @@ export function on(name, listener) {
   bus.addEventListener(name, (event) => listener(event.detail));
 }
 
-export function tell(name, detail = null) {
+function tell(name, detail = null) {
   bus.dispatchEvent(new CustomEvent(name, { detail }));
 }
 
 let asked = null;
 let again = false;
 
-/** Ask for the project; questions that come while one is under way become one more. */
+/** Ask for the project; questions that come while one is under way become one more, and wait for it. */
 export function refresh() {
   if (asked) {
     again = true;
-    return asked;
+    return asked.then(() => asked);
   }
   asked = load().finally(() => {
     asked = null;

@@ -73,7 +73,7 @@ async function fill(selects) {
 export function trainView(section) {
   const choices = advanced();
   const go = h("button", { type: "submit", class: "main big" }, words.go);
-  const why = h("p", { class: "soft", id: "train-why" });
+  const why = h("p", { class: "soft" });
   const form = h("form", { class: "train-form" }, times(), choices.element, go, why);
   const job = jobPanel();
   const title = h("h2", {}, words.title);
@@ -113,10 +113,10 @@ function jobPanel() {
   const left = h("p", { class: "left" });
   const meter = h("progress", { max: 1, "aria-label": words.progress });
   const stages = h("ol", { class: "stages" });
-  const remarks = h("ul", { class: "remarks soft" });
+  const remarks = h("ul", { class: "soft" });
   const curve = h("div", { class: "curves" });
   const spoken = h("p", { class: "spoken", role: "status" });
-  const after = h("div", { class: "after" });
+  const after = h("div", {});
   let current = null;
   const cancel = button(words.cancel, async () => {
     cancel.disabled = true;

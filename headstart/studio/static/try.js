@@ -40,7 +40,7 @@ export function tryView(section) {
   const choose = button(words.choose, () => picker.click(), { class: "main" });
   const camera = button(words.camera, () => (webcam.on ? stopCamera() : startCamera()));
   const mapButton = button(words.map, () => toggleMap(), { disabled: true });
-  const left = h("div", { class: "try-left" }, frame, h("div", { class: "adders" }, choose, camera,
+  const left = h("div", {}, frame, h("div", { class: "adders" }, choose, camera,
     mapButton, picker), rate);
   const both = h("div", { class: "try" }, left, answers.element);
   const empty = h("div", {}, noModel(words.nothing));
@@ -51,6 +51,7 @@ export function tryView(section) {
   let url = null;
   let mapOn = false;
   let turn = 0;
+  let mapOf = 0; // the turn whose map is here
 
   webcam.video.hidden = true;
 
@@ -86,13 +87,14 @@ export function tryView(section) {
 
   async function toggleMap() {
     mapOn = !mapOn;
-    if (!mapOn) return look();
+    if (!mapOn || mapOf === turn) return look();
     const mine = turn;
     try {
       const told = await predict(model.id, image, { map: true });
       if (mine !== turn || !mapOn) return undefined;
       if (!told.map) throw new Error(words.noMap);
       map.src = told.map;
+      mapOf = mine;
     } catch (error) {
       mapOn = false;
       failed(error);
@@ -159,23 +161,16 @@ export function tryView(section) {
     else if (image && !webcam.on) ask(image);
     look();
   });
-  dropFiles(both, ask);
+  both.addEventListener("drop", (event) => {
+    const [file] = event.dataTransfer.files;
+    if (file) ask(file);
+  });
   window.addEventListener("paste", (event) => {
     if (section.hidden) return;
     const found = pastedImage(event);
     if (found) ask(found);
   });
   return { leave: stopCamera };
-}
-
-function dropFiles(element, ask) {
-  element.addEventListener("dragover", (event) => event.preventDefault());
-  element.addEventListener("drop", (event) => {
-    event.preventDefault();
-    event.stopPropagation();
-    const file = event.dataTransfer.files[0];
-    if (file) ask(file);
-  });
 }
 
 function answerPanel() {

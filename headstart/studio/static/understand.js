@@ -3,7 +3,7 @@
 import { get, places } from "./api.js";
 import { h, name, show, svg } from "./dom.js";
 import { confusionMatrix } from "./matrix.js";
-import { state } from "./state.js";
+import { FEW, state } from "./state.js";
 import { texts } from "./texts.js";
 import { noModel, versionPicker, withModel } from "./versions.js";
 
@@ -14,32 +14,28 @@ export function understandView(section) {
   const body = h("div", { class: "understand" });
   const picker = versionPicker();
   section.append(h("div", { class: "column wide" }, picker, body));
-  let wanted = null;
+  let wanted = null; // the version that is shown, or will be
   let stale = false;
 
   async function draw(model) {
-    wanted = model?.id ?? null;
+    wanted = model;
     stale = section.hidden;
     if (!model) return show(body, noModel(words.nothing));
     if (stale) return undefined;
     if (!body.childElementCount) show(body, h("p", { class: "soft" }, texts.loading));
     try {
       const report = await get(places.model(model.id, "report"));
-      if (wanted === model.id) show(body, parts(model, report));
+      if (wanted === model) show(body, parts(model, report));
     } catch (error) {
-      if (wanted === model.id) show(body, h("p", { class: "error", role: "alert" }, error.message));
+      if (wanted === model) show(body, h("p", { class: "error", role: "alert" }, error.message));
     }
     return undefined;
   }
 
-  let current = null;
-  withModel((model) => {
-    current = model;
-    draw(model);
-  });
+  withModel(draw);
   return {
     enter: () => {
-      if (stale) draw(current);
+      if (stale) draw(wanted);
     },
   };
 }
@@ -74,7 +70,7 @@ function verdict(model) {
   ];
   return h(
     "div",
-    { class: "verdict-part" },
+    {},
     h("h2", { class: "verdict" }, model.words),
     h(
       "div",
@@ -169,13 +165,13 @@ function worstPart(model, worst) {
     { "aria-label": words.worst },
     h("h3", {}, words.worst),
     h("p", { class: "soft" }, words.worstHow),
-    h("ul", { class: "cards double" }, cards),
+    h("ul", { class: "cards" }, cards),
   );
 }
 
 function nextPart(report) {
   const curve = report.trust.learning_curve ?? {};
-  const few = (state.project?.classes ?? []).filter((one) => one.images < 20).map((one) => one.name);
+  const few = (state.project?.classes ?? []).filter((one) => one.images < FEW).map((one) => one.name);
   const advice = (curve.classes ?? []).filter((one) => one.advice);
   const said = curve.verdict;
   const rows = advice.map((one) =>
@@ -188,9 +184,9 @@ function nextPart(report) {
     { "aria-label": words.next },
     h("h3", {}, words.next),
     said ? h("p", {}, said) : null,
-    few.length ? h("p", {}, words.few, few.map((one, place) => [place ? ", " : "", name(one)])) : null,
+    few.length ? h("p", {}, words.few(FEW), few.map((one, place) => [place ? ", " : "", name(one)])) : null,
     rows.length
-      ? h("table", { class: "advice" },
+      ? h("table", {},
           h("thead", {}, h("tr", {}, words.adviceColumns.map((one) => h("th", { scope: "col" }, one)))),
           h("tbody", {}, rows))
       : null,

@@ -4,7 +4,7 @@ import { ApiError, upload } from "./api.js";
 import { bar, button, h, name, show } from "./dom.js";
 import { isArchive } from "./drop.js";
 import { askForClass } from "./dialogs.js";
-import { state } from "./state.js";
+import { refresh, state } from "./state.js";
 import { texts } from "./texts.js";
 import { failed } from "./undo.js";
 
@@ -30,7 +30,7 @@ const close = button("×", finish, { class: "quiet", "aria-label": texts.close }
 export const uploadPanel = h(
   "div",
   { class: "upload panel", hidden: true },
-  h("div", { class: "upload-top" }, line, h("span", { class: "actions" }, stop(), close)),
+  h("div", { class: "upload-top" }, line, h("span", {}, stop(), close)),
   meter,
   details,
 );
@@ -72,11 +72,9 @@ export function sendHere(files) {
 /** Send files into a class; with "" their folders, or the user, say which. */
 export async function send(files, className) {
   if (!files.length) return;
-  const loose = className ? [] : files.filter((one) => one.className === null);
-  const named = await withClass(
-    files.filter((one) => !loose.includes(one)),
-    className,
-  );
+  const isLoose = (one) => !className && one.className === null;
+  const loose = files.filter(isLoose);
+  const named = await withClass(files.filter((one) => !isLoose(one)), className);
   if (!named) return;
   if (!running && !queue.length) begin();
   refused.push(...loose.map(({ name }) => ({ name, reason: texts.upload.loose })));
@@ -114,6 +112,7 @@ async function work() {
       await sendChunk(chunk);
       sent += chunk.files.length;
       draw();
+      if (!queue.length) await refresh(); // they are seen before they are told of
     }
   } catch (error) {
     queue.length = 0;

@@ -4,6 +4,14 @@ import { choice, field, h, set, show } from "./dom.js";
 import { chooseModel, currentModel, on, state } from "./state.js";
 import { texts } from "./texts.js";
 
+/** Put versions into a select, where they are others than those in it. */
+export function offerVersions(select, models) {
+  const key = models.map((one) => one.id).join();
+  if (select.dataset.key === key) return;
+  set(select, "data-key", key);
+  show(select, models.map((one) => h("option", { value: one.id }, texts.versions.name(one))));
+}
+
 /** A select of the versions, newest first. */
 export function versionPicker() {
   const select = choice([], () => chooseModel(select.value));
@@ -11,13 +19,8 @@ export function versionPicker() {
   element.classList.add("version");
   const draw = () => {
     const models = state.project?.models ?? [];
-    const now = currentModel();
-    const key = models.map((one) => one.id).join();
-    if (select.dataset.key !== key) {
-      set(select, "data-key", key);
-      show(select, models.map((one) => h("option", { value: one.id }, texts.versions.name(one))));
-    }
-    select.value = now?.id ?? "";
+    offerVersions(select, models);
+    select.value = currentModel()?.id ?? "";
     element.hidden = models.length < 2;
   };
   on("project", draw);
