@@ -52,7 +52,7 @@ def test_the_size_is_found_and_told(folder: Path) -> None:
 
 
 def test_the_backbones_own_size_is_sure_to_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "_SCALES", (0.5, 1, 2))
+    monkeypatch.setattr(network, "_SCALES", (0.5, 1, 1.25))
     order: list[int] = []
     whole = Race.judge
 
@@ -62,7 +62,7 @@ def test_the_backbones_own_size_is_sure_to_be_looked_at(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Race, "judge", listening)
     fit(trained().photos, AUTO)
-    assert order[:3] == [64, 32, 128]
+    assert order[:3] == [64, 32, 80]
 
 
 def test_after_a_kill_the_same_is_chosen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

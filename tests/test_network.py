@@ -24,6 +24,7 @@ from headstart.ranking import network
 from headstart.ranking.choice import new_race
 from headstart.ranking.race import Choices, Judged, Race
 from headstart.ranking.result import Ranked
+from headstart.ranking.shapes import is_varied, shapes_of, worth_trying
 from headstart.recipe import Recipe
 from headstart.summary import run_summary
 
@@ -215,12 +216,32 @@ def test_nothing_is_tried_on_images_of_the_right_shape(tmp_path: Path) -> None:
 
 def test_shapes(tmp_path: Path) -> None:
     square, wide = (wide_folder(tmp_path / str(width), (32, width)) for width in (32, 96))
-    images = {name: read_dataset(name).paths for name in (square, wide)}
-    assert not network.is_varied(images[square], 1.0)
-    assert network.is_varied(images[wide], 1.0)
-    assert not network.is_varied(images[wide], 3.0)
-    assert network.is_varied([path.read_bytes() for path in images[square]], 3.0)
-    assert not network.is_varied([], 1.0)
+    shapes = {name: shapes_of(read_dataset(name).paths) for name in (square, wide)}
+    assert not is_varied(shapes[square], 1.0)
+    assert is_varied(shapes[wide], 1.0)
+    assert not is_varied(shapes[wide], 3.0)
+    data = [path.read_bytes() for path in read_dataset(square).paths]
+    assert is_varied(shapes_of(data), 3.0)
+    assert not is_varied([], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "expected"),
+    [
+        ([(40, 30)] * 50, [46, 64, 91]),
+        ([(60, 97)] * 50, [46, 64, 91]),
+        ([(98, 60)] * 50, [46, 64, 91, 146]),
+        ([(40, 30)] * 40 + [(98, 60)] * 10, [46, 64, 91, 146]),
+        ([(40, 30)] * 48 + [(98, 60)] * 2, [46, 64, 91]),
+        ([], [46, 64, 91]),
+    ],
+)
+def test_small_images_are_not_enlarged_for_nothing(
+    shapes: list[tuple[int, int]], expected: list[int]
+) -> None:
+    candidates = [prefix for prefix, _ in network.candidates_of(TINY, "cpu")]
+    found = worth_trying(candidates, shapes)
+    assert [prefix.identity.image_size[0] for prefix in found] == expected
 
 
 @pytest.mark.usefixtures("cache")
@@ -244,7 +265,9 @@ def test_without_any_choice_all_is_found() -> None:
     messages: list[str] = []
     with progress.listen(lambda event: messages.append(event.message)):
         run = fit(trained().photos, TINY)
-    assert run.recipe.image_size in {(46, 46), (64, 64), (91, 91), (146, 146)}
+    assert run.recipe.image_size in {(46, 46), (64, 64), (91, 91)}  # 146 enlarges them for nothing
+    assert run.choice is not None
+    assert [one["h_score"] for one in run.choice["candidates"]] == [None] * 3  # only `rank` tells
     assert not run.recipe.chooses
     assert run.recipe.unfreeze == 0
     assert run.fine_tuning is not None

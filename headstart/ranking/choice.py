@@ -69,7 +69,7 @@ def rank(
     deadline = math.inf if time_limit is None else times_of(time_limit, watch.start).deadline
     candidates = find_candidates(recipe, backbones, sizes, device)
     prepared = prepare(source, candidates[0][1], candidates[0][0], deadline, watch)
-    choices = Choices(recipe.resize, recipe.class_weight, recipe.seed, deadline)
+    choices = Choices(recipe.resize, recipe.class_weight, recipe.seed, deadline, scores=True)
     race = new_race(prepared, choices, candidates[0][0])
     return compare(race, [prefix for prefix, _ in candidates], prepared, watch)[0]
 
@@ -229,7 +229,7 @@ def _row(prefix: Prefix, race: Race, deadline: float) -> Ranked:
     return replace(
         row,
         images_per_second=images_per_second(prefix),
-        memory_bytes=memory_bytes(prefix) if status == "complete" else None,
+        memory_bytes=memory_bytes(prefix) if race.choices.scores and status == "complete" else None,
         model_bytes=model_bytes(prefix),
     )
 

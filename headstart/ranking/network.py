@@ -13,14 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from headstart.backbones import BackboneInfo
 from headstart.dataset import Dataset
 from headstart.errors import HeadstartError
-from headstart.features.extraction import Source
 from headstart.finetune import chosen_views
-from headstart.images import RESIZE_MODES, opened, read_bytes
+from headstart.images import RESIZE_MODES
 from headstart.learning import choose_prefix
 from headstart.plan import (
     FEWEST_EPOCHS,
@@ -35,15 +32,13 @@ from headstart.preparation import Prepared, prepare, prepare_again
 from headstart.ranking import choice
 from headstart.ranking.memory import Memory, memory_of
 from headstart.ranking.race import Choices, Judged, Race
+from headstart.ranking.shapes import is_varied, shapes_of, worth_trying
 from headstart.recipe import AUTO, Recipe
 from headstart.stopwatch import Stopwatch
 
 _WORTH = 0.95  # of the loss of the best frozen network: expect no more, or keep that
 _SCALES = (5 / 7, 1, 10 / 7, 16 / 7)  # of the size that a backbone was trained at: 160 to 512
 _LARGEST = 640  # pixels, or what its weights were trained for
-_LOOKED_AT = 200  # images whose aspect ratio is looked at
-_MOST_SQUASHED = 1.1  # factor on the aspect ratio that is no reason to try another resize mode
-_MOST_OF = 90  # percent of the images must be within it
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +108,7 @@ def _compare(
         images_to_choose_by(times.until - watch.start),
     )
     race = choice.new_race(prepared, choices, candidates[0])
+    candidates = worth_trying(candidates, shapes_of(race.examples.images))
     planned = _Planned(recipe, prepared, times.until)
     ranking, prefix = choice.compare(race, candidates, prepared, watch, planned.recommend)
     details = ranking.to_dict()
@@ -249,7 +245,7 @@ def choose_resize(race: Race, prefix: Prefix, images: int) -> dict[str, Any]:
     """
     begin, used = time.monotonic(), race.choices.resize
     height, width = prefix.identity.image_size
-    if not is_varied(race.examples.images[:_LOOKED_AT], width / height):
+    if not is_varied(shapes_of(race.examples.images), width / height):
         reason = "nearly all images have about the shape that the network takes"
         return {"best": used, "reason": reason, "tried": [], "seconds": 0.0}
     found: dict[str, Judged] = {}
@@ -274,13 +270,3 @@ def choose_resize(race: Race, prefix: Prefix, images: int) -> dict[str, Any]:
     ]
     seconds = round(time.monotonic() - begin, 3)
     return {"best": best, "reason": reason, "tried": tried, "seconds": seconds}
-
-
-def is_varied(images: Sequence[Source], shape: float) -> bool:
-    """Whether many images have another shape (width / height) than the network takes."""
-    apart = []
-    for image in images:
-        data = image if isinstance(image, bytes) else read_bytes(image)
-        with opened(data, (1, 1), RESIZE_MODES[0]) as found:
-            apart.append(abs(math.log(found.width / found.height / shape)))
-    return bool(apart) and float(np.percentile(apart, _MOST_OF)) > math.log(_MOST_SQUASHED)

@@ -65,13 +65,17 @@ class Judged:
 
 @dataclass(frozen=True)
 class Choices:
-    """What is the same for all candidates; `most` is the number of images of the last round."""
+    """What is the same for all candidates; `most` is the number of images of the last round.
+
+    With `scores` H-score, LogME and memory are found as well: they decide nothing.
+    """
 
     resize: str
     class_weight: str
     seed: int
     deadline: float
     most: int = _MOST
+    scores: bool = False
 
 
 @dataclass(eq=False)
@@ -169,7 +173,8 @@ class Race:
                 f"Too few images to rank by: {count} to train on. Expected at least two of one "
                 "class that are no copies of each other. Add images."
             )
-        scores = (h_score(matrix, labels), log_me(matrix, labels)) if not self.rounds[1:] else ()
+        scored = choices.scores and not self.rounds[1:]
+        scores = (h_score(matrix, labels), log_me(matrix, labels)) if scored else ()
         return Judged(fitted.held_out, fitted.details["cv_log_loss"], count, *scores)
 
 
