@@ -184,8 +184,20 @@ def test_the_webcam_is_answered_live(page: Tab) -> None:
         page.page.wait_for_timeout(250)
         rates.append(float(page.text(".rate").split()[0]))
     assert max(rates) >= 10
+    page.page.click("text=Show the map")
+    shown, seen = page.page.locator(".try-frame img[src^='data:image/']"), set()
+    shown.wait_for()
+    for _ in range(8):
+        page.page.wait_for_timeout(250)
+        seen.add(shown.get_attribute("src"))
+    assert len(seen) > 2  # a moving image, as the made-up webcam gives it
+    page.page.click("text=Hide the map")
+    shown.wait_for(state="hidden")
+    page.page.click("text=Show the map")
+    shown.wait_for()
     page.page.click("text=Webcam off")
     assert page.page.locator(".try-frame video").is_hidden()
+    assert shown.is_hidden()
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ _STOPS = np.array(
 )
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 _STRONGEST = 0.8  # how much of the colour shows at the hottest place
+_LEVELS = 256  # of heat, which are told apart in an overlay
 _STRIPE = 8  # width of the stripes over what was not seen, in pixels
 
 
@@ -37,6 +38,11 @@ def colour_of(heat: Floats) -> Floats:
     places = np.linspace(0, 1, len(_STOPS))
     parts = [np.interp(heat, places, _STOPS[:, part]) for part in range(3)]
     return np.stack(parts, axis=-1).astype(np.float32)
+
+
+_HEAT = np.linspace(0, 1, _LEVELS, dtype=np.float32)
+_KEPT = 1 - _STRONGEST * _HEAT  # of the image, by level of heat
+_TINT = _STRONGEST * _HEAT[:, None] * colour_of(_HEAT)
 
 
 def overlay(image: Pixels, heat: Floats) -> Pixels:
@@ -57,8 +63,8 @@ def overlay(image: Pixels, heat: Floats) -> Pixels:
     else:
         unseen, heat = np.isnan(heat), np.nan_to_num(heat)
     grey = np.asarray(image @ _LUMA)[..., None]
-    share = (_STRONGEST * np.clip(heat, 0, 1))[..., None]
-    mixed = (1 - share) * grey + share * colour_of(heat)
+    level = np.asarray(np.clip(heat, 0, 1) * (_LEVELS - 1) + 0.5, np.uint8)
+    mixed = _KEPT[level][..., None] * grey + _TINT[level]
     diagonal = np.add.outer(np.arange(heat.shape[0]), np.arange(heat.shape[1]))
     striped = (diagonal // _STRIPE % 2)[..., None]
     mixed[unseen] = (0.5 * grey + 90 + 40 * striped)[unseen]

@@ -22,7 +22,7 @@ export function tryView(section) {
   const still = h("img", { class: "seen", alt: "", hidden: true });
   const map = h("img", { class: "seen", alt: texts.understand.mapAlt, hidden: true });
   const hint = h("p", {}, words.hint);
-  const frame = h("div", { class: "try-frame" }, hint, still, map, webcam.video);
+  const frame = h("div", { class: "try-frame" }, hint, still, webcam.video, map);
   const rate = h("p", { class: "soft rate" });
   const picker = h("input", {
     type: "file",
@@ -58,11 +58,11 @@ export function tryView(section) {
   function look() {
     webcam.video.hidden = !webcam.on;
     still.hidden = webcam.on || !url || mapOn;
-    map.hidden = !mapOn;
+    map.hidden = !mapOn || (webcam.on && mapOf !== turn);
     hint.hidden = webcam.on || Boolean(url);
     setText(camera, webcam.on ? words.cameraOff : words.camera);
     setText(mapButton, mapOn ? words.hideMap : words.map);
-    mapButton.disabled = webcam.on || !image || !model;
+    mapButton.disabled = !model || !(webcam.on || image);
   }
 
   async function ask(blob) {
@@ -87,7 +87,7 @@ export function tryView(section) {
 
   async function toggleMap() {
     mapOn = !mapOn;
-    if (!mapOn || mapOf === turn) return look();
+    if (!mapOn || mapOf === turn || webcam.on) return look();
     const mine = turn;
     try {
       const told = await predict(model.id, image, { map: true });
@@ -120,6 +120,7 @@ export function tryView(section) {
     webcam.stop(); // also where it was only asked for
     if (!seen) return;
     turn += 1;
+    mapOn = false;
     setText(rate, "");
     answers.clear();
     look();
@@ -135,9 +136,10 @@ export function tryView(section) {
           await pause(50);
           continue;
         }
-        const told = await predict(model.id, blob);
+        const told = await predict(model.id, blob, { map: mapOn });
         if (mine !== turn) return;
         answers.draw(told, false);
+        if (told.map) drawLive(told.map);
       } catch (error) {
         if (error.status === BUSY) {
           await pause(200);
@@ -151,6 +153,13 @@ export function tryView(section) {
       const each = (times.at(-1) - times[0]) / (times.length - 1);
       if (times.length > 2) setText(rate, words.rate(1000 / each));
     }
+  }
+
+  /** The map lies over the frame that it is of, so both always belong together. */
+  function drawLive(drawn) {
+    map.src = drawn;
+    mapOf = turn;
+    look();
   }
 
   withModel((given) => {
