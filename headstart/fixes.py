@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from headstart.scan import display
 COLUMNS = ("file", "action", "label", "class", "finding", "evidence", "advice")
 ACTIONS = ("keep", "drop", "relabel")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would compute such a cell
+_SHIELDED = (*_FORMULA, "'")  # what `_shielded` puts a ' before: so `_bare` gives any cell back
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,17 @@ def as_csv(rows: Iterable[Mapping[str, str]]) -> str:
 
 
 def _shielded(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if cell.startswith(_SHIELDED) else cell
 
 
 def _bare(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_SHIELDED) else cell
+
+
+def _meant(cell: str, known: Container[str]) -> str:
+    """Which known name a cell means: as it was written, as it stands, or typed with spaces."""
+    found = (_bare(cell), cell, _bare(cell.strip()), cell.strip())
+    return next((name for name in found if name in known), found[2])
 
 
 def apply_fixes(dataset: Dataset, path: str | os.PathLike[str]) -> Dataset:
@@ -65,8 +72,8 @@ def apply_fixes(dataset: Dataset, path: str | os.PathLike[str]) -> Dataset:
             or is about none of these files; or fewer than two classes are left.
     """
     file = Path(path)
-    fixes = _wanted(file)
     rows = _rows(dataset)
+    fixes = _wanted(file, rows, dataset.class_names)
     known = {name: fix for name, fix in fixes.items() if name in rows}
     if fixes and not known:
         raise DatasetError(
@@ -110,12 +117,13 @@ def _class(dataset: Dataset, file: Path, fix: _Fix) -> int:
     return dataset.class_names.index(fix.label)
 
 
-def _wanted(file: Path) -> dict[str, _Fix]:
+def _wanted(file: Path, known: Container[str], classes: Container[str]) -> dict[str, _Fix]:
     """What is to be done about each file, in the order of the list."""
     fixes: dict[str, _Fix] = {}
     for fix in _read(file):
         if fix.action in ("", "keep"):
             continue
+        fix = replace(fix, file=_meant(fix.file, known), label=_meant(fix.label, classes))
         before = fixes.setdefault(fix.file, fix)
         if (before.action, before.label) != (fix.action, fix.label):
             what = f"line {before.line} wants something else of '{fix.file}'"
@@ -150,14 +158,12 @@ def _read(file: Path) -> Iterator[_Fix]:
 
 
 def _fix(file: Path, line: int, row: Mapping[str, str | None]) -> _Fix:
-    name, action, label = (
-        _bare((row[column] or "").strip()) for column in ("file", "action", "label")
-    )
-    action = action.casefold()
+    name, action, label = (row[column] or "" for column in ("file", "action", "label"))
+    action = _bare(action.strip()).casefold()
     if action and action not in ACTIONS:
         expected = f"{', '.join(ACTIONS)}, or nothing"
         raise _refusal(file, line, f"unknown action '{display(action)[:40]}'", expected)
-    if action not in ("", "keep") and not name:
+    if action not in ("", "keep") and not name.strip():
         raise _refusal(file, line, "it names no file", "a path in the column 'file'")
     return _Fix(line, name, action, label if action == "relabel" else "")
 

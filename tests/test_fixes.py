@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import MakeFolder
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from headstart.checkup.finding import Finding
 from headstart.checkup.fix_list import write_fix_list
 from headstart.dataset import Dataset, read_dataset
 from headstart.errors import HeadstartError
-from headstart.fixes import COLUMNS, apply_fixes
+from headstart.fixes import COLUMNS, apply_fixes, as_csv
+from headstart.scan import display
 
 
 @pytest.fixture
@@ -148,3 +152,27 @@ def test_no_cell_is_a_formula(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"The list of fixes '.*' cannot be written: No such"):
         write_fix_list([], tmp_path / "none" / "fixes.csv")
+
+
+NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\0."), min_size=1)
+SHIELDED = st.builds("{}{}".format, st.sampled_from(("'", "''", "=", "'=", "''-", " ")), NAMES)
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(NAMES | SHIELDED, min_size=8, max_size=8, unique_by=display))
+@example(["'=c", "=c", "''=c", "'c", "c ", " c", "c", "\r"])
+def test_any_name_comes_back(tmp_path: Path, dataset: Dataset, found: list[str]) -> None:
+    """A line is about the very file that it was written for, and gives it the very class."""
+    class_names = tuple(display(name) for name in found)
+    paths = tuple(dataset.root / name / name for name in found)
+    labels = np.arange(8)
+    odd = replace(dataset, paths=paths, labels=labels, class_names=class_names)
+    rows = [
+        {"file": odd.shown(row), "action": "relabel", "label": class_names[row - 1]}
+        for row in range(8)
+    ]
+    (tmp_path / "fixes.csv").write_text(as_csv(rows), encoding="utf-8")
+    fixed = apply_fixes(odd, tmp_path / "fixes.csv")
+    assert fixed.labels.tolist() == [7, *range(7)]
