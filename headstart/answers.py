@@ -56,7 +56,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A file for which there is no answer, and why."""
+    """A file for which there is no answer, and why: `source` is the file, `reason` names it not."""
 
     source: str
     reason: str

@@ -165,8 +165,7 @@ class Classifier:
         found: list[tuple[ImageInput, Vectors]] = []
         for number, (image, result) in enumerate(self._stream(_several(images), views), start=1):
             if isinstance(result, BadImage):
-                named = _is_one(images) or isinstance(image, str | os.PathLike)
-                raise result if named else BadImage(f"image {number}: {result}") from result
+                raise _named(result, image, 0 if _is_one(images) else number) from result
             found.append((image, result))
         return found
 
@@ -239,7 +238,7 @@ class Classifier:
         self, image: ImageInput, *, views: int
     ) -> tuple[ImageInput, list[Pixels] | BadImage]:
         try:
-            plain = plain_view(image, self.image_size, self.resize)
+            plain = _pixels(image, self.image_size, self.resize)
             return image, prediction_views(plain, views, self.pixels.flip)
         except BadImage as error:
             # Without its traceback, which would keep the file and its pixels in memory.
@@ -289,11 +288,23 @@ def _several(images: Any) -> Iterable[Any]:
 
 def plain_view(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:
     """What a network sees of an image, uint8 (height, width, 3); or BadImage that names a file."""
+    try:
+        return _pixels(image, image_size, resize)
+    except BadImage as error:
+        raise _named(error, image) from error
+
+
+def _pixels(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:
+    """`plain_view`, whose error is the reason alone."""
     if isinstance(image, bytes):
         return decode(image, image_size, resize).pixels
     if isinstance(image, str | os.PathLike):
-        try:
-            return decode(read_bytes(image), image_size, resize).pixels
-        except BadImage as error:
-            raise BadImage(f"{Path(image)}: {error}") from error
+        return decode(read_bytes(image), image_size, resize).pixels
     return from_array(image, image_size, resize)
+
+
+def _named(reason: BadImage, image: ImageInput, number: int = 0) -> BadImage:
+    """With the file's name before it, or the number of an image that has none."""
+    if isinstance(image, str | os.PathLike):
+        return BadImage(f"{Path(image)}: {reason}")
+    return BadImage(f"image {number}: {reason}") if number else reason

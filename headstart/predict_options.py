@@ -10,6 +10,7 @@ import typer
 
 from headstart.errors import HeadstartError
 from headstart.network_options import JsonOption
+from headstart.scan import printable
 
 if TYPE_CHECKING:
     from headstart.batch.sorting import Sorting
@@ -70,6 +71,7 @@ class PredictOptions:
             raise HeadstartError(
                 f"Both {given[0]} and {given[1]} were given. Expected one of them. Leave one out."
             )
+        self._check_endings()
         if self.sort_into is None and (self.copy or self.sure is not None):
             raise HeadstartError(
                 "--copy and --sure say how to sort. Expected --sort-into FOLDER with them. Add it, "
@@ -91,6 +93,20 @@ class PredictOptions:
                 "--probabilities adds to a table. Expected --csv or --parquet with it. Use --top N "
                 "to see more classes."
             )
+
+    def _check_endings(self) -> None:
+        """The name of the file says as what a table is written: it must say the same."""
+        csv = None if self.csv in (None, PRINTED) else Path(str(self.csv))
+        for file, name, ending, other in (
+            (csv, "--csv", ".csv", "--parquet"),
+            (self.parquet, "--parquet", ".parquet", "--csv"),
+        ):
+            if file is not None and file.suffix.lower() == f".{other[2:]}":
+                shown = printable(str(file))
+                raise HeadstartError(
+                    f"{name} {shown} does not fit. Expected a name that ends in {ending}; received "
+                    f"'{file.suffix}'. Use {other} {shown}, or another name."
+                )
 
     @property
     def table(self) -> Path | None:

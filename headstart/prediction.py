@@ -27,7 +27,8 @@ def write_text(answers: Answers, top: int) -> int:
 def print_text(answer: Answer, top: int) -> None:
     """Print one line; to stderr where a file could not be read."""
     if isinstance(answer, Unreadable):
-        print(f"skipped {printable(answer.reason)}", file=sys.stderr, flush=True)
+        refused = f"skipped {printable(answer.source)}: {printable(answer.reason)}"
+        print(refused, file=sys.stderr, flush=True)
         return
     classes = ", ".join(f"{printable(label)} {value:.3f}" for label, value in answer.top(top))
     doubts = "; ".join(map(printable, answer.doubts(_MOST_CANDIDATES)))

@@ -17,7 +17,7 @@ GIF = b"GIF89a" + b"\0" * 26
 def answer(path: str) -> Answer:
     """Of a path: unreadable where it says `bad`, else a class by its length."""
     if "bad" in path:
-        return Unreadable(path, f"{path}: broken")
+        return Unreadable(path, "broken")
     share = 0.5 + (len(path) % 50) / 100
     label, other = CLASSES if len(path) % 2 else CLASSES[::-1]
     chances = {label: share, other: 1 - share}

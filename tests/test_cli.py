@@ -105,7 +105,7 @@ def three_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         probabilities = {"rose": 0.5, "tulip": 0.3, "daisy": 0.2}
         for path in map(Path, paths):
             if path.suffix == ".txt":
-                yield Unreadable(path.name, f"{path.name}: not an image")
+                yield Unreadable(path.name, "not an image")
             else:
                 yield Prediction("rose", 0.5, probabilities, path.name)
 
@@ -165,6 +165,9 @@ def test_one_form_of_output(
         ("a.jpg --copy", "Expected --sort-into FOLDER with them."),
         ("a.jpg --sure 0.5", "Expected --sort-into FOLDER with them."),
         ("a.jpg --watch .", "--watch FOLDER and images were given."),
+        ("a.jpg --csv x.parquet", "received '.parquet'. Use --parquet x.parquet, or"),
+        ("a.jpg --parquet x.CSV", "received '.CSV'. Use --csv x.CSV, or another name."),
+        ("--watch . --csv x.parquet", "Expected a name that ends in .csv;"),
         ("--watch . --parquet x.parquet", "--watch FOLDER and --parquet were given."),
         ("a.jpg --probabilities", "Expected --csv or --parquet with it."),
         ("", "There is nothing to classify."),

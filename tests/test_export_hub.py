@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_exports import bundle_of, place, run_of
+from tiny_exports import bundle_of, exported, place, run_of
 from tiny_run import CLASSES, SIDE, trained
 
 import headstart
@@ -61,6 +61,29 @@ def test_an_earlier_folder_is_replaced_and_another_is_not(hub: Export, tmp_path:
     assert headstart.load(folder / "bundle").head.kind == "mlp"
     (folder / "about.json").unlink()
     with pytest.raises(headstart.HeadstartError, match="exists and is no export"):
+        headstart.export(run_of("mlp"), "hub", out=folder)
+
+
+@pytest.mark.parametrize("name", ["hub", "saved_model"])
+@pytest.mark.parametrize("own", [".git/config", "bundle/mine.txt", "README.md"])
+def test_an_earlier_folder_with_own_files_stays(
+    name: str, own: str, hub: Export, tmp_path: Path
+) -> None:
+    source = hub if name == "hub" else exported("linear", "saved_model")
+    folder = Path(shutil.copytree(source.path, tmp_path / "old"))
+    (folder / own).parent.mkdir(exist_ok=True)
+    (folder / own).write_text("mine")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(headstart.HeadstartError, match=rf"holds '{own}', which is not as an exp"):
+        headstart.export(run_of("linear"), name, out=folder)
+    assert sorted(folder.rglob("*")) == before
+    assert (folder / own).read_text() == "mine"
+
+
+def test_a_link_in_an_earlier_folder_is_no_part_of_it(hub: Export, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(hub.path, tmp_path / "hub"))
+    (folder / "photos").symlink_to(tmp_path)
+    with pytest.raises(headstart.HeadstartError, match="holds 'photos', which is not as an export"):
         headstart.export(run_of("mlp"), "hub", out=folder)
 
 

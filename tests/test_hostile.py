@@ -31,7 +31,7 @@ def test_damaged_files_get_an_answer_or_a_reason(tmp_path: Path) -> None:
     found = list(load(trained().bundle).predict_files(files))
     assert [one.source for one in found] == [str(path) for path in files]
     reasons = [one.reason for one in found if isinstance(one, Unreadable)]
-    assert all("\n" not in reason and reason.startswith(str(tmp_path)) for reason in reasons)
+    assert all("\n" not in reason and str(tmp_path) not in reason for reason in reasons)
     assert 20 < len(reasons) < 130
 
 

@@ -23,7 +23,7 @@ def answer(source: str, **probabilities: float) -> Prediction:
 
 ROSE = answer("a.jpg", rose=0.75, tulip=0.25)
 TULIP = answer("b.jpg", tulip=0.5004, rose=0.4996)
-BROKEN = Unreadable("c.jpg", "c.jpg: not an image")
+BROKEN = Unreadable("c.jpg", "not an image")
 
 
 def test_text(capsys: Capture) -> None:
@@ -70,10 +70,10 @@ def test_what_speaks_against_an_answer(
 
 def test_text_stays_a_line_for_each_image(capsys: Capture) -> None:
     hostile = answer("a\nb.jpg: rose 1.000\x1b[2J\udcff", **{"ro\nse": 1.0})
-    prediction.write_text([hostile, Unreadable("x", "x\ny: broken")], 1)
+    prediction.write_text([hostile, Unreadable("x\ny", "broken\n")], 1)
     told = capsys.readouterr()
     assert told.out == "a\\nb.jpg: rose 1.000\\x1b[2J\\xff: ro\\nse 1.000\n"
-    assert told.err == "skipped x\\ny: broken\n"
+    assert told.err == "skipped x\\ny: broken\\n\n"
 
 
 def read_csv(text: str) -> list[list[str]]:
@@ -85,7 +85,7 @@ def test_csv(capsys: Capture) -> None:
     assert read_csv(capsys.readouterr().out) == [
         ["path", "label", "probability", "candidates", "unknown", "error"],
         ["a.jpg", "rose", "0.750000", "", "", ""],
-        ["c.jpg", "", "", "", "", "c.jpg: not an image"],
+        ["c.jpg", "", "", "", "", "not an image"],
         ["b.jpg", "tulip", "0.500400", "", "", ""],
     ]
 
@@ -98,7 +98,7 @@ def test_csv_with_more_classes_than_there_are(capsys: Capture) -> None:
         "label_3", "probability_3", "candidates", "unknown", "error",
     ]  # fmt: skip
     assert rose == ["a.jpg", "rose", "0.750000", "tulip", "0.250000", *[""] * 5]
-    assert broken == ["c.jpg", *[""] * 8, "c.jpg: not an image"]
+    assert broken == ["c.jpg", *[""] * 8, "not an image"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_json(capsys: Capture) -> None:
         "candidates": None,
         "unknown": False,
     }
-    assert broken == {"path": "c.jpg", "error": "c.jpg: not an image"}
+    assert broken == {"path": "c.jpg", "error": "not an image"}
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,13 @@ def test_plain_route(server: Server, expected: Answers) -> None:
     check(np.array([in_order(one["top"]) for one in answers], np.float32), expected)
 
 
+def test_why_an_image_cannot_be_read(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "cut.png").write_bytes(FILES["png"][:500])
+    (answer,) = headstart.load(trained().bundle).predict_files([tmp_path / "cut.png"])
+    told = server.client.post("/predict", content=FILES["png"][:500])
+    assert (told.status_code, told.json()["error"]) == (400, getattr(answer, "reason", ""))
+
+
 @pytest.mark.parametrize("kind", ["BYTES", "UINT8"])
 def test_inference_protocol(kind: str, server: Server, expected: Answers) -> None:
     side = headstart.load(trained().bundle).image_size

@@ -132,5 +132,6 @@ def check_int8(before: float, after: float, found: Agreement) -> None:
     raise HeadstartError(
         f"8-bit numbers cost too much accuracy: {before:.1%} becomes {after:.1%} on {found.images} "
         f"images, of which {found.agreement:.1%} get the same class. Expected a loss of at most "
-        f"{MOST_LOSS:.0%}. Nothing was written; export without --int8."
+        f"{MOST_LOSS:.0%}. Nothing was written; check and calibrate with more images by --data, or "
+        "export without --int8."
     )

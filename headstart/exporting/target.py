@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headstart.conversion import file_digest
 from headstart.errors import HeadstartError
 from headstart.exporting.subject import MADE_BY, Subject
+from headstart.scan import printable
 
 ABOUT = "about.json"  # in a folder; beside a file it is called after the file
 _SUFFIXES = {
@@ -97,19 +102,60 @@ def choose_target(subject: Subject, name: str, out: Path | None, *, int8: bool) 
             f"'{path}' is a {'file' if target.is_folder else 'folder'}. Expected a new name, or an "
             "earlier export to replace. Choose another place with --out."
         )
+    _check_replaceable(target)
+    return target
+
+
+def _check_replaceable(target: Target) -> None:
+    """Refuse what is no earlier export, and a folder in which something was added or changed."""
+    path = target.path
     taken = [one for one in (path, target.about, *target.files()) if one.exists()]
-    empty = target.is_folder and path.is_dir() and not any(path.iterdir())
-    if taken and not empty and not _is_export(target.about):
+    if not taken or (target.is_folder and path.is_dir() and not any(path.iterdir())):
+        return
+    written = _written(target.about)
+    if written is None:
         raise HeadstartError(
             f"'{taken[0]}' exists and is no export. Expected a new name, or an earlier export to "
             "replace. Choose another place with --out."
         )
-    return target
+    own = _not_of(written, path) if target.is_folder else None
+    if own is not None:
+        raise HeadstartError(
+            f"'{path}' holds '{printable(own)}', which is not as an export left it. Expected a new "
+            "name, or an earlier export as it was written, to replace. Move your files elsewhere, "
+            "or choose another place with --out."
+        )
 
 
-def _is_export(about: Path) -> bool:
+def _written(about: Path) -> Mapping[str, Any] | None:
+    """The files of an export by their names in its folder, with their checksums."""
     try:
         found: Any = json.loads(about.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(found, dict) and found.get("made_by") == MADE_BY
+        return None
+    if not isinstance(found, dict) or found.get("made_by") != MADE_BY:
+        return None
+    files = found.get("files")
+    return files if isinstance(files, dict) else {}
+
+
+def _not_of(written: Mapping[str, Any], folder: Path) -> str | None:
+    """The first file, or link, in a folder that is not as it was written, by its name in it."""
+    for place, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        folders.sort()
+        for name in sorted([*names, *links]):
+            file = os.path.join(place, name)
+            inner = os.path.relpath(file, folder)
+            if inner != ABOUT and not _is_as_written(file, written.get(inner)):
+                return inner
+    return None
+
+
+def _is_as_written(file: str, checksum: object) -> bool:
+    """Whether it is a plain file with this checksum; nothing else, as a pipe, is opened."""
+    return (
+        isinstance(checksum, str)
+        and stat.S_ISREG(os.lstat(file).st_mode)
+        and file_digest(Path(file)) == checksum
+    )
