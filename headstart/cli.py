@@ -153,7 +153,7 @@ def check(data: Data, options: CheckOptions) -> None:
 
     recipe = options.to_recipe()
     if options.fix_list is not None:
-        check_place(options.fix_list)
+        check_place(options.fix_list, options.fixes)
     with console.progress_shown():
         found = look(_fixed(data, options.fixes), recipe, device=options.device.value)
     if options.fix_list is not None:

@@ -43,7 +43,7 @@ def explain(
     from headstart.explanation import check_image_target
     from headstart.explanation import explain as make
 
-    check_image_target(out)
+    check_image_target(out, image)
     with console.progress_shown():
         found = make(bundle, image, class_name=class_name, method=method.value)
     found.save(out)

@@ -43,6 +43,16 @@ def as_csv(rows: Iterable[Mapping[str, str]]) -> str:
     return text.getvalue()
 
 
+def listed(text: str) -> list[dict[str, str]] | None:
+    """The lines of which `as_csv` made a text, or None: it is none of its own."""
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        rows = [{str(name): _bare(cell or "") for name, cell in row.items()} for row in reader]
+    except (csv.Error, TypeError, AttributeError):
+        return None
+    return rows if text == as_csv(rows) else None
+
+
 def _shielded(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_SHIELDED) else cell
 

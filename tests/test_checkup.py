@@ -143,6 +143,8 @@ def test_the_command(
     [
         (("--fixes", "none.csv"), "'none.csv' cannot be read"),
         (("--fix-list", "none/fixes.csv"), "cannot be written"),
+        (("--fix-list", "own.jpg"), "Expected a name that ends in .csv; received '.jpg'"),
+        (("--fix-list", "a.csv", "--fixes", "a.csv"), "'a.csv' is the list that is applied"),
         (("--image-size", "large"), "--image-size cannot be 'large'"),
         (("--backbone", "auto"), "cannot be 'auto' here"),
         (("--backbone", "no_net"), "no_net"),
@@ -151,7 +153,7 @@ def test_the_command(
 def test_what_the_command_refuses(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, str],
+    arguments: tuple[str, ...],
     message: str,
 ) -> None:
     folder, _ = planted()

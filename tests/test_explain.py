@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unicodedata
@@ -177,6 +178,16 @@ def test_the_drawing(bundle: Path, image: Path, tmp_path: Path, name: str, kind:
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_the_image_that_is_explained_stays(bundle: Path, image: Path, tmp_path: Path) -> None:
+    own, link = Path(shutil.copy(image, tmp_path / "own.png")), tmp_path / "link.png"
+    link.symlink_to(own)
+    for source, target in ((own, own), (own, link), (link, own)):
+        with pytest.raises(HeadstartError, match=r"png' is the image that is explained"):
+            explain(bundle, source).save(target)
+    assert own.read_bytes() == image.read_bytes()
+    explain(bundle, own.read_bytes()).save(tmp_path / "x.png")
+
+
 @pytest.fixture
 def command(
     bundle: Path, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -213,6 +224,8 @@ BAD = [
     (["IMAGE", "--out", "x"], r"ends in \.png, \.jpg or \.webp; received ''"),
     (["IMAGE", "--out", "no/x.png"], "cannot be written: there is no folder 'no'"),
     (["IMAGE", "--out", "folder.png"], "cannot be written: it is a folder"),
+    (["text.jpg", "--out", "text.jpg"], r"'text\.jpg' is the image that is explained\. Expected"),
+    (["text.jpg", "--out", "folder.png/../text.jpg"], "is the image that is explained"),
     (["text.jpg", "--out", "x.png"], r"text\.jpg: not an image"),
     (["none.jpg", "--out", "x.png"], r"none\.jpg: cannot be read: No such file"),
     (["folder.png", "--out", "x.png"], r"folder\.png: cannot be read: Is a directory"),

@@ -230,7 +230,9 @@ def test_a_model_that_does_not_run_is_one_line() -> None:
 def test_8_bits_that_cost_too_much_are_refused() -> None:
     found = agreement(probabilities((0.6, 0.4)), probabilities((0.7, 0.3)), "one image")
     check_int8(0.9, 0.885, found)
-    with pytest.raises(HeadstartError, match=r"90\.0% becomes 87\.0%.*at most 2%.*more images by --data, or"):
+    with pytest.raises(
+        HeadstartError, match=r"90\.0% becomes 87\.0%.*at most 2%.*more images by --data, or"
+    ):
         check_int8(0.9, 0.87, found)
 
 

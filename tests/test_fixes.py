@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from headstart.checkup.finding import Finding
-from headstart.checkup.fix_list import write_fix_list
+from headstart.checkup.fix_list import check_place, write_fix_list
 from headstart.dataset import Dataset, read_dataset
 from headstart.errors import HeadstartError
 from headstart.fixes import COLUMNS, apply_fixes, as_csv
@@ -133,6 +133,58 @@ def test_the_list_of_a_check_up(tmp_path: Path) -> None:
     assert rows[2]["evidence"] == "the very same file: ants/2.jpg"
 
 
+COPIES = [
+    Finding("label", ("ants/1.jpg",), ("ants",), "labelled ants", 0.9, "bees"),
+    Finding("copy", tuple(f"=a{n}.jpg" for n in range(6)), ("=a",) * 6, "the very same file"),
+    Finding("copy", ("c/1.jpg", "c/1.jpg, d.jpg"), ("c", "c"), "the same pixels"),
+    Finding("two_labels", ("c/1.jpg", "d/1.jpg"), ("c", "d"), "the very same file"),
+]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("ants/1.jpg,,", "ants/1.jpg,keep,"),
+        ("'=a0.jpg,,", "'=a0.jpg,drop,"),
+        ("'=a1.jpg,drop,", "'=a1.jpg,,"),
+        ("'=a5.jpg,drop,", "'=a5.jpg,,"),
+        ('d.jpg",drop,', 'd.jpg",,'),
+        ("d/1.jpg,,", "d/1.jpg,relabel,c"),
+        ("label,class", "label,notes,class"),
+        (",", ";"),
+        ("file,", "\ufefffile,"),
+    ],
+)
+def test_a_list_with_decisions_stays(tmp_path: Path, before: str, after: str) -> None:
+    path = write_fix_list(COPIES, tmp_path / "fixes.csv")
+    write_fix_list(COPIES, path)  # nothing was decided yet
+    assert before in path.read_text(encoding="utf-8")
+    edited = path.read_text(encoding="utf-8").replace(before, after)
+    path.write_text(edited, encoding="utf-8")
+    with pytest.raises(HeadstartError, match=r"is there and is no list as it was written\. Expec"):
+        write_fix_list(COPIES, path)
+    assert path.read_text(encoding="utf-8") == edited
+
+
+@pytest.mark.parametrize("content", [b"", b"name,price\n", b"\xff\xd8\xff", b'file,"\n'])
+def test_another_file_stays(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "own.csv").write_bytes(content)
+    with pytest.raises(HeadstartError, match=r"is there and is no list"):
+        write_fix_list(COPIES, tmp_path / "own.csv")
+    assert (tmp_path / "own.csv").read_bytes() == content
+    with pytest.raises(HeadstartError, match=r"ends in \.csv; received '\.jpg'"):
+        write_fix_list(COPIES, tmp_path / "own.jpg")
+
+
+def test_the_list_that_is_applied_stays(tmp_path: Path) -> None:
+    path = write_fix_list(COPIES, tmp_path / "fixes.csv")
+    (tmp_path / "link.csv").symlink_to(path)
+    check_place(tmp_path / "other.csv", path)
+    for same in (path, tmp_path / "link.csv", tmp_path / ".." / tmp_path.name / "fixes.csv"):
+        with pytest.raises(HeadstartError, match=r"is the list that is applied"):
+            check_place(same, path)
+
+
 def test_no_cell_is_a_formula(tmp_path: Path) -> None:
     """Names that a spreadsheet would compute are shielded, and understood again."""
     folder = tmp_path / "photos"
@@ -150,7 +202,9 @@ def test_no_cell_is_a_formula(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(HeadstartError, match=r"The list of fixes '.*' cannot be written: No such"):
+    with pytest.raises(
+        HeadstartError, match=r"The list of fixes '.*' cannot be written: its folder"
+    ):
         write_fix_list([], tmp_path / "none" / "fixes.csv")
 
 

@@ -214,6 +214,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (lambda folder: (folder / "report.json").write_text("{}"), "a.html", "is damaged"),
         (lambda folder: None, "no/folder/a.html", "cannot be written: No such file"),
         (lambda folder: None, ".", "is a folder. Expected the name of a file"),
+        (lambda folder: None, "own.jpg", r"ends in \.html or \.htm; received '\.jpg'"),
         (lambda folder: None, "flowers.headstart/a.html", "lies in the bundle"),
     ],
 )

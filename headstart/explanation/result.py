@@ -65,10 +65,11 @@ class Explanation:
             path: Where to write it; `.png`, `.jpg` or `.webp`.
 
         Raises:
-            HeadstartError: Another ending, or the place cannot be written.
+            HeadstartError: Another ending, the place cannot be written, or it is that of the image
+                that is explained.
         """
         target = Path(path)
-        check_image_target(target)
+        check_image_target(target, self.prediction.source)
         content = io.BytesIO()
         draw(self._sheet()).save(content, ENDINGS[target.suffix.lower()], quality=90)
         try:
@@ -144,11 +145,15 @@ def _last(name: str) -> str:
     return name.rpartition("/")[2] or name
 
 
-def check_image_target(path: Path) -> None:
+def check_image_target(path: Path, source: str | os.PathLike[str] = "") -> None:
     """Make sure that an image may be written to `path`, before any work is done.
 
+    Args:
+        path: Where to write it.
+        source: The file of the image that is explained, or "": it is not replaced.
+
     Raises:
-        HeadstartError: An ending of another kind, a folder, or no permission to write.
+        HeadstartError: An ending of another kind, a folder, the source, or no permission to write.
     """
     if path.suffix.lower() not in ENDINGS:
         raise HeadstartError(
@@ -157,6 +162,11 @@ def check_image_target(path: Path) -> None:
         )
     if path.is_dir():
         raise _unwritable(path, "it is a folder")
+    if os.fspath(source) and path.exists() and Path(source).exists() and path.samefile(source):
+        raise HeadstartError(
+            f"'{path}' is the image that is explained. Expected another place, so that the image "
+            "stays. Choose another name with --out."
+        )
     if not path.parent.is_dir():
         raise _unwritable(path, f"there is no folder '{path.parent}'")
     if not os.access(path.parent, os.W_OK | os.X_OK):

@@ -24,6 +24,8 @@ from headstart.reporting.material import (
 from headstart.reporting.page import page
 from headstart.run import Run
 
+_ENDINGS = (".html", ".htm")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -51,12 +53,12 @@ def report(bundle: str | os.PathLike[str], *, out: str | os.PathLike[str] | None
 
     Args:
         bundle: The folder that `headstart fit` wrote.
-        out: Where to write it; `NAME.report.html` in the current folder where it is left out. The
+        out: Where to write it, `.html` or `.htm`; `NAME.report.html` in the current folder where it is left out. The
             bundle itself is not changed: its files are checked when it is loaded.
 
     Raises:
-        HeadstartError: Not a bundle, from a newer headstart, or damaged; or the place cannot be
-            written.
+        HeadstartError: Not a bundle, from a newer headstart, or damaged; or the place has another
+            ending or cannot be written.
     """
     folder = Path(bundle)
     target = Path(f"{folder.resolve().stem}.{PAGE}" if out is None else out)
@@ -78,6 +80,11 @@ def _check_target(target: Path, folder: Path) -> None:
         raise HeadstartError(
             f"'{target}' is a folder. Expected the name of a file for the report. Choose one, such "
             f"as --out {PAGE}."
+        )
+    if target.suffix.lower() not in _ENDINGS:
+        raise HeadstartError(
+            f"'{target}' cannot be the report. Expected a name that ends in .html or .htm; "
+            f"received '{target.suffix}'. Choose one, such as --out {PAGE}."
         )
     if target.resolve().parent == folder.resolve():
         raise HeadstartError(
