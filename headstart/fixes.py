@@ -130,10 +130,10 @@ def _class(dataset: Dataset, file: Path, fix: _Fix) -> int:
 def _wanted(file: Path, known: Container[str], classes: Container[str]) -> dict[str, _Fix]:
     """What is to be done about each file, in the order of the list."""
     fixes: dict[str, _Fix] = {}
-    for fix in _read(file):
-        if fix.action in ("", "keep"):
+    for read in _read(file):
+        if read.action in ("", "keep"):
             continue
-        fix = replace(fix, file=_meant(fix.file, known), label=_meant(fix.label, classes))
+        fix = replace(read, file=_meant(read.file, known), label=_meant(read.label, classes))
         before = fixes.setdefault(fix.file, fix)
         if (before.action, before.label) != (fix.action, fix.label):
             what = f"line {before.line} wants something else of '{fix.file}'"

@@ -53,8 +53,8 @@ def report(bundle: str | os.PathLike[str], *, out: str | os.PathLike[str] | None
 
     Args:
         bundle: The folder that `headstart fit` wrote.
-        out: Where to write it, `.html` or `.htm`; `NAME.report.html` in the current folder where it is left out. The
-            bundle itself is not changed: its files are checked when it is loaded.
+        out: Where to write it, `.html` or `.htm`; `NAME.report.html` in the current folder where it
+            is left out. The bundle itself is not changed: its files are checked when it is loaded.
 
     Raises:
         HeadstartError: Not a bundle, from a newer headstart, or damaged; or the place has another
