@@ -238,11 +238,10 @@ class Classifier:
         self, image: ImageInput, *, views: int
     ) -> tuple[ImageInput, list[Pixels] | BadImage]:
         try:
-            plain = _pixels(image, self.image_size, self.resize)
+            plain = plain_view(image, self.image_size, self.resize)
             return image, prediction_views(plain, views, self.pixels.flip)
         except BadImage as error:
-            # Without its traceback, which would keep the file and its pixels in memory.
-            return image, BadImage(str(error))
+            return image, BadImage(str(error))  # its traceback would keep the pixels in memory
 
 
 def _good(
@@ -286,25 +285,16 @@ def _several(images: Any) -> Iterable[Any]:
     return [images] if _is_one(images) else images
 
 
-def plain_view(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:
-    """What a network sees of an image, uint8 (height, width, 3); or BadImage that names a file."""
-    try:
-        return _pixels(image, image_size, resize)
-    except BadImage as error:
-        raise _named(error, image) from error
-
-
-def _pixels(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:
-    """`plain_view`, whose error is the reason alone."""
-    if isinstance(image, bytes):
-        return decode(image, image_size, resize).pixels
-    if isinstance(image, str | os.PathLike):
-        return decode(read_bytes(image), image_size, resize).pixels
-    return from_array(image, image_size, resize)
-
-
-def _named(reason: BadImage, image: ImageInput, number: int = 0) -> BadImage:
+def _named(reason: BadImage, image: ImageInput, number: int) -> BadImage:
     """With the file's name before it, or the number of an image that has none."""
     if isinstance(image, str | os.PathLike):
         return BadImage(f"{Path(image)}: {reason}")
     return BadImage(f"image {number}: {reason}") if number else reason
+
+
+def plain_view(image: ImageInput, image_size: tuple[int, int], resize: str) -> Pixels:
+    """What a network sees of an image, uint8 (height, width, 3); or BadImage, the reason alone."""
+    if isinstance(image, bytes | str | os.PathLike):
+        data = image if isinstance(image, bytes) else read_bytes(image)
+        return decode(data, image_size, resize).pixels
+    return from_array(image, image_size, resize)

@@ -123,6 +123,8 @@ def _run(data: str, options: FitOptions, out: Path, example: Path | None = None)
     recipe = options.to_recipe()
     tracker = None if options.track is None else Tracker.parse(options.track)
     check_target(out)
+    if tracker is not None:
+        tracker.check()
     with console.progress_shown():
         run = train(
             _fixed(data, options.fixes),

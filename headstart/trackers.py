@@ -10,9 +10,12 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from headstart.errors import HeadstartError
 from headstart.extras import require
@@ -20,6 +23,9 @@ from headstart.run import Run
 
 TRACKERS = ("tensorboard", "mlflow")
 _FOLDER = "runs"  # where TensorBoard's files go, as its own tools have it
+_MLRUNS = "mlruns"  # where MLflow's files go, as its own tools have it
+_QUICK = (1, 10)  # how often a server is asked again before training, and seconds for an answer
+_PATIENT = (3, 30)  # the same once there is a run to log
 _PARTS = ("test", "validation", "train")
 _FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "calibration_error")
 _LONGEST = 6000  # characters of a parameter that MLflow takes
@@ -33,7 +39,7 @@ class Tracker:
     Attributes:
         kind: One of `TRACKERS`.
         place: A folder for TensorBoard, an address or folder for MLflow; "" is the usual one:
-            `runs`, or what `MLFLOW_TRACKING_URI` says.
+            `runs`, or what `MLFLOW_TRACKING_URI` says, or `mlruns`.
     """
 
     kind: str
@@ -56,6 +62,29 @@ class Tracker:
         tracker = cls(kind, place)
         _package(kind)
         return tracker
+
+    def check(self) -> None:
+        """Make sure that the place can be reached and written, before any long work.
+
+        Raises:
+            HeadstartError: It cannot.
+        """
+        try:
+            if self.kind == "mlflow":
+                with _mlflow_at(self.place, _QUICK) as mlflow:
+                    mlflow.search_experiments(max_results=1)
+            else:
+                _check_folder(Path(self.place or _FOLDER))
+        except Exception as error:  # whatever a server or a database client may raise
+            raise HeadstartError(
+                f"{self.kind} cannot log a run at '{self._shown}': {_line(error)}. Expected a "
+                "place that can be reached and written. Nothing was trained; choose another place "
+                f"with --track {self.kind}:PLACE."
+            ) from error
+
+    @property
+    def _shown(self) -> str:
+        return self.place or "the usual place"
 
 
 def _package(kind: str) -> Any:
@@ -85,11 +114,27 @@ def track(run: Run, tracker: str | Tracker) -> str:
     except HeadstartError:
         raise
     except Exception as error:  # whatever a server or a database client may raise
+        kept = "" if run.bundle is None else f": its bundle is '{run.bundle}'"
         raise HeadstartError(
-            f"{chosen.kind} could not log the run: {' '.join(str(error).split())[:300]}. Expected "
-            "a place that can be reached and written. The run itself is not lost; check "
-            f"'{chosen.place or 'the usual place'}'."
+            f"{chosen.kind} could not log the run: {_line(error)}. Expected a place that can be "
+            f"reached and written. The run itself is not lost{kept}; check '{chosen._shown}'."
         ) from error
+
+
+def _line(error: Exception) -> str:
+    """What an error says, on one line; of a long one the end, too, where the cause stands."""
+    text = " ".join(str(error).split())
+    text = text if len(text) < 400 else f"{text[:180]} ... {text[-180:]}"
+    return text.rstrip(".")
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise OSError where files cannot be written to a folder that may not be there yet."""
+    there = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"'{there}' is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"no permission to write to '{there}'")
 
 
 def _name(run: Run) -> str:
@@ -129,11 +174,50 @@ def _epochs(run: Run) -> Iterator[tuple[int, dict[str, float]]]:
         yield number, {f"fine-tune/{name}": float(value) for name, value in epoch.items()}
 
 
-def _log_to_mlflow(run: Run, place: str) -> str:
+@contextmanager
+def _mlflow_at(place: str, patience: tuple[int, int]) -> Iterator[Any]:
+    """MLflow for a place, which waits minutes for a server if it is not told otherwise.
+
+    A folder is written only where `MLFLOW_ALLOW_FILE_STORE` says so, and is all that the package of
+    the extra can write to without a server. What the user's environment says comes first, and it is
+    left as it was.
+    """
     mlflow = _package("mlflow")
-    if place:
-        mlflow.set_tracking_uri(place)
-    with mlflow.start_run(run_name=_name(run)) as active:
+    given = {name: text for name, text in os.environ.items() if name.startswith("MLFLOW_")}
+    chosen = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    uri = place or chosen or Path(_MLRUNS).absolute().as_uri()
+    try:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(patience[0]))
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(patience[1]))
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        folder = _folder_of(uri)
+        if folder is not None:
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+            _check_folder(folder)
+        mlflow.set_tracking_uri(uri)
+        yield mlflow
+    finally:
+        mlflow.set_tracking_uri(None)
+        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+            del os.environ[name]
+        os.environ.update(given)
+        if chosen is not None and mlflow.get_tracking_uri() != chosen:
+            mlflow.set_tracking_uri(chosen)
+
+
+def _folder_of(uri: str) -> Path | None:
+    """The folder that MLflow's files go to, or None for a server or a database."""
+    scheme = urlsplit(uri).scheme
+    if scheme == "file":
+        return Path(url2pathname(urlsplit(uri).path))
+    return Path(uri) if len(scheme) < 2 else None  # one letter is a Windows drive
+
+
+def _log_to_mlflow(run: Run, place: str) -> str:
+    with (
+        _mlflow_at(place, _PATIENT) as mlflow,
+        mlflow.start_run(run_name=_name(run)) as active,
+    ):
         mlflow.log_params({name: text[:_LONGEST] for name, text in _parameters(run).items()})
         for step, values in _epochs(run):
             mlflow.log_metrics(values, step=step)

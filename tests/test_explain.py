@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import unicodedata
@@ -176,16 +175,6 @@ def test_the_drawing(bundle: Path, image: Path, tmp_path: Path, name: str, kind:
         assert drawn.format == kind
         assert drawn.width > 700
     assert [path.name for path in tmp_path.iterdir()] == [name]
-
-
-def test_the_image_that_is_explained_stays(bundle: Path, image: Path, tmp_path: Path) -> None:
-    own, link = Path(shutil.copy(image, tmp_path / "own.png")), tmp_path / "link.png"
-    link.symlink_to(own)
-    for source, target in ((own, own), (own, link), (link, own)):
-        with pytest.raises(HeadstartError, match=r"png' is the image that is explained"):
-            explain(bundle, source).save(target)
-    assert own.read_bytes() == image.read_bytes()
-    explain(bundle, own.read_bytes()).save(tmp_path / "x.png")
 
 
 @pytest.fixture

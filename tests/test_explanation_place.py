@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import numpy as np
 import pytest
 from conftest import STORED
 from PIL import Image
+from tiny_run import trained
 
+from headstart import explain
+from headstart.errors import HeadstartError
 from headstart.explanation.place import put_in_place, shown_image
 from headstart.images import BadImage, decode
 
@@ -93,3 +97,14 @@ def test_an_image_is_shown_upright_and_not_too_large(tmp_path: Path) -> None:
 def test_what_is_no_image(given: Any, message: str) -> None:
     with pytest.raises(BadImage, match=message):
         shown_image(given)
+
+
+def test_the_image_that_is_explained_stays(tmp_path: Path) -> None:
+    bundle, image = trained().bundle, trained().paths[3]
+    own, link = Path(shutil.copy(image, tmp_path / "own.png")), tmp_path / "link.png"
+    link.symlink_to(own)
+    for source, target in ((own, own), (own, link), (link, own)):
+        with pytest.raises(HeadstartError, match=r"png' is the image that is explained"):
+            explain(bundle, source).save(target)
+    assert own.read_bytes() == image.read_bytes()
+    explain(bundle, own.read_bytes()).save(tmp_path / "x.png")

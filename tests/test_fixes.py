@@ -208,7 +208,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         write_fix_list([], tmp_path / "none" / "fixes.csv")
 
 
-NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\0."), min_size=1)
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0."), min_size=1)
 SHIELDED = st.builds("{}{}".format, st.sampled_from(("'", "''", "=", "'=", "''-", " ")), NAMES)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -51,14 +52,30 @@ def test_tensorboard_shows_epochs_figures_and_recipe(tmp_path: Path) -> None:
     assert b"backbone = tiny" in recipe.tensor_proto.string_val[0]
 
 
+@pytest.fixture
+def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, where nothing is told to MLflow by its variables."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("given", ["", ":mlruns", ":file:mlruns", ":{folder}", "variable"])
 def test_mlflow_has_parameters_metrics_and_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: Path, monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    place = (tmp_path / "mlruns").as_uri()
-    said = track(tuned(), f"mlflow:{place}")
+    place = (plain / "mlruns").as_uri()
+    if given == "variable":
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
+    before = {name: text for name, text in os.environ.items() if "MLFLOW" in name}
+    Tracker.parse(f"mlflow{given.replace('variable', '').format(folder=place)}").check()
+    said = track(tuned(), f"mlflow{given.replace('variable', '').format(folder=place)}")
+    assert {name: text for name, text in os.environ.items() if "MLFLOW" in name} == before
     from mlflow.tracking import MlflowClient
 
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     client = MlflowClient(place)
     run = client.get_run(said.split()[1])
     assert run.info.run_name == "photos"
@@ -101,10 +118,41 @@ def test_without_its_package(kind: str, monkeypatch: pytest.MonkeyPatch) -> None
         track(trained().run, kind)
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(HeadstartError, match=r"tensorboard could not log the run: .* not lost"):
-        track(trained().run, f"tensorboard:{tmp_path / 'file'}")
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("tensorboard:file", "file' is a file"),
+        ("mlflow:file", "file' is a file"),
+        ("mlflow:file:file/below", "file' is a file"),
+        ("mlflow:sqlite:///runs.db", "unsupported URI 'sqlite"),
+        ("mlflow:http://127.0.0.1:1", "Connection refused"),
+    ],
+)
+def test_a_place_that_cannot_be_written(
+    plain: Path, monkeypatch: pytest.MonkeyPatch, place: str, reason: str
+) -> None:
+    (plain / "file").write_text("")
+    monkeypatch.setattr(trackers, "_PATIENT", (0, 1))
+    with pytest.raises(
+        HeadstartError, match=r"could not log the run: .*not lost: its bundle is '"
+    ):
+        track(trained().run, place)
+    with pytest.raises(HeadstartError, match=rf"cannot log a run at '.*': .*{reason}.* trained; "):
+        Tracker.parse(place).check()
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(
+    plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the connection and says nothing; the seconds are those of the user, if given."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"mlflow:http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setattr(trackers, "_QUICK", (0, 1))
+        with pytest.raises(HeadstartError, match=r"Read timed out\. \(read timeout=1\)"):
+            Tracker.parse(place).check()
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+        with pytest.raises(HeadstartError, match=r"Read timed out\. \(read timeout=2\)"):
+            Tracker.parse(place).check()
 
 
 def test_the_command(
@@ -120,6 +168,10 @@ def test_the_command(
     assert read_events(tmp_path / "runs").Scalars("test/accuracy")
     assert run_command(monkeypatch, "fit", photos, *options, "--track", "nothing") == 2
     assert "no tracker 'nothing'" in capsys.readouterr().err
+    monkeypatch.setattr("headstart.training.fit", lambda *_, **__: pytest.fail("trained"))
+    unreachable = "mlflow:http://127.0.0.1:1"
+    assert run_command(monkeypatch, "fit", photos, *options, "--track", unreachable) == 2
+    assert "Nothing was trained" in capsys.readouterr().err
 
 
 def test_nothing_is_reported_to_others() -> None:
