@@ -20,6 +20,7 @@ from tiny_run import fresh_cache, trained
 
 from headstart import HeadstartError, MissingExtra, Ranked, Ranking, fit, rank
 from headstart.heads import HeldOut
+from headstart.preparation import prepare
 from headstart.ranking import choice
 from headstart.ranking import race as module
 from headstart.ranking.race import Judged, leaders, round_sizes
@@ -145,11 +146,11 @@ def test_the_time_limit(monkeypatch: pytest.MonkeyPatch, calls: int, statuses: l
 
 
 def test_features_of_all_take_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, ends = choice.prepare, list[float]()
+    ends = list[float]()
 
     def listening(source: Any, recipe: Any, prefix: Any, deadline: float, watch: Any) -> Any:
         ends.append(deadline - watch.start)
-        return whole(source, recipe, prefix, math.inf, watch)
+        return prepare(source, recipe, prefix, math.inf, watch)
 
     monkeypatch.setattr(choice, "prepare", listening)
     ranked([32], time_limit=1000)
