@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from types import SimpleNamespace
 
 import pytest
 from asgi_call import Reply, ask, echo, make_scope
@@ -133,3 +135,37 @@ def test_quiet_paths_are_logged_where_they_fail(capsys: pytest.CaptureFixture[st
     assert not capsys.readouterr().err
     ask(RequestLog(busy, quiet=quiet), make_scope("/health"))
     assert '"status": 503' in capsys.readouterr().err
+
+
+def refusing(status: int) -> App:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+
+    return app
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 403, 404, 413, 500])
+def test_without_requests_only_those_that_fail_are_logged(
+    status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = RequestLog(refusing(status), requests=False)
+    for _ in range(2):
+        ask(app, make_scope("/health"))
+    logged = [line["status"] for line in lines(capsys.readouterr().err)]
+    assert logged == ([status] * 2 if status >= 400 else [])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_without_requests_an_overload_is_logged_once_a_second(
+    status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, clock = RequestLog(refusing(status), requests=False), [100.0]
+    fake = SimpleNamespace(monotonic=lambda: clock[0], perf_counter=time.perf_counter)
+    monkeypatch.setattr("headstart.web.logs.time", fake)
+    for now in (100.0, 100.5, 100.9, 101.5, 103.0):
+        clock[0] = now
+        ask(app, make_scope())
+    assert [line["left_out"] for line in lines(capsys.readouterr().err)] == [0, 2, 0]
+    ask(RequestLog(refusing(status)), make_scope())
+    ask(RequestLog(refusing(status)), make_scope())
+    assert len(lines(capsys.readouterr().err)) == 2
