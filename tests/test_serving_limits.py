@@ -161,6 +161,8 @@ def test_other_web_sites_where_they_are_allowed(given: str) -> None:
         reply = server.client.post("/predict", content=IMAGE, headers={"origin": site, **TOKEN})
         assert reply.status_code == 200
         assert reply.headers["access-control-allow-origin"] == site
+        exposed = reply.headers["access-control-expose-headers"].lower().split(", ")
+        assert {"x-request-id", "retry-after", "inference-header-content-length"} == set(exposed)
 
 
 def test_none_are_allowed_by_default(server: Server) -> None:

@@ -103,6 +103,13 @@ def test_new_versions_are_looked_for_whatever_goes_wrong(
     assert "OverflowError: too large" in told
 
 
+def test_an_empty_folder_hides_no_version_before_it(models: Path) -> None:
+    with serving(settings(models)) as server:
+        (models / "flowers" / "3").mkdir()
+        put(models / "flowers" / "2")
+        wait_for(lambda: served(server) == "2")
+
+
 def damage(folder: Path) -> None:
     (folder / "head.safetensors").write_bytes(b"x")
 

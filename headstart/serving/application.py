@@ -68,7 +68,7 @@ def make_application(service: Service, hosts: Sequence[str]) -> App:
             allow_origins=origins,
             allow_methods=("GET", "POST"),
             allow_headers=("*",),
-            expose_headers=("X-Request-ID", "Retry-After"),
+            expose_headers=("X-Request-ID", "Retry-After", kserve.LENGTH),
         )
 
     def finished(scope: Scope, status: int, seconds: float) -> None:

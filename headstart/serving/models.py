@@ -145,9 +145,9 @@ class Models:
             if version == served.current.version:
                 return
             state = signature(folder)
-            if served.failed.get(version) == state:
+            if not state or served.failed.get(version) == state:  # an empty folder hides no other
                 continue
-            if served.seen.get(version) != state or not state:
+            if served.seen.get(version) != state:
                 served.seen[version] = state  # it may be copied at this moment
                 return
             try:
