@@ -23,11 +23,12 @@ from tiny_server import Server, serving
 
 from headstart.bundle import load
 from headstart.errors import HeadstartError
-from headstart.images import Pixels
+from headstart.images import BadImage, Pixels
 from headstart.serve_command import ServeOptions
 from headstart.serving.batcher import Batcher, Encoded, Gate, Group
 from headstart.serving.process import allowed_hosts
 from headstart.serving.settings import RANGES, Settings
+from headstart.web.asgi import Message
 from headstart.web.limits import MEGABYTE
 
 IMAGE = trained().paths[0].read_bytes()
@@ -224,6 +225,24 @@ def test_a_client_that_closes_its_connection_is_noticed(monkeypatch: pytest.Monk
             assert time.monotonic() < until
             time.sleep(0.01)
         go.set()
+
+
+def test_no_map_is_made_for_who_has_gone() -> None:
+    noticed, go = threading.Event(), threading.Event()
+
+    async def gone() -> Message:
+        noticed.set()
+        return {"type": "http.disconnect"}
+
+    with serving(PLAIN) as server:
+        service, loop = server.service, server.service.models._loop
+        service._explainer.submit(go.wait, 20)  # another map
+        asked = service.explain(service.version(), IMAGE, None, gone)
+        found = asyncio.run_coroutine_threadsafe(asked, loop)
+        assert noticed.wait(20)
+        loop.call_soon_threadsafe(go.set)
+        with pytest.raises(BadImage, match="nobody waits for it"):
+            found.result(20)
 
 
 def test_gate() -> None:

@@ -47,7 +47,7 @@ def make_routes(service: Service) -> APIRouter:
                 400, "This is a form. Expected one image, as the body: maps are made one by one."
             )
         class_name = request.query_params.get("class") or None
-        found = await service.explain(version, await _body(request), class_name)
+        found = await service.explain(version, await _body(request), class_name, request.receive)
         return Response(found, media_type="image/png")
 
     for path, extra in (

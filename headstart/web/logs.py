@@ -26,6 +26,7 @@ _SANE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _PROCESS, _numbers = secrets.token_hex(5), itertools.count()  # asking the system takes longer
 _LONGEST = 500  # characters of a path
 _OVERLOAD = (429, 503)
+_MOST_REPEATED = 100  # messages that are remembered
 Finished = Callable[[Scope, int, float], None]
 
 
@@ -151,11 +152,24 @@ async def _answer_defect(send: Send) -> None:
 
 
 class JsonHandler(logging.Handler):
-    """Lets what libraries log become such lines too; see `install`."""
+    """Lets what libraries log become such lines too, a line that they repeat once a second.
+
+    See `install`. uvicorn says of each connection that is too many that it is.
+    """
+
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._repeated: dict[str, _Sparse] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage().strip()}
+        message = record.getMessage().strip()
+        if len(self._repeated) >= _MOST_REPEATED:
+            self._repeated.clear()
+        left_out = self._repeated.setdefault(message, _Sparse()).take(time.monotonic())
+        if left_out is None:
+            return
+        fields: dict[str, Any] = {"logger": record.name, "message": message, "left_out": left_out}
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = defect(record.exc_info[1])
         log("message", fields, level=record.levelname.lower())
