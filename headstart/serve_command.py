@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,21 +42,29 @@ class ServeOptions:
     allow_origin: Annotated[
         list[str] | None, typer.Option(help="A web site whose pages may ask.")
     ] = None
-    max_body: Annotated[float, typer.Option(min=0.001, help="Most MB of a request.")] = 32
-    max_images: Annotated[int, typer.Option(min=1, help="Most images of a request.")] = 64
+    max_body: Annotated[float, typer.Option(min=0.001, max=10240, help="Most MB of a request.")] = (
+        32
+    )
+    max_images: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Most images of a request.")
+    ] = 64
     queue: Annotated[
-        int, typer.Option(min=1, help="Most images under way, of a process; more get 429.")
+        int,
+        typer.Option(min=1, max=100_000, help="Most images under way, of a process; more get 429."),
     ] = 128
     receive_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds in which a request has to come.")
+        float, typer.Option(min=0.1, max=86400, help="Seconds in which a request has to come.")
     ] = 30
     stop_timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds for what has begun when it stops.")
+        float, typer.Option(min=1, max=86400, help="Seconds for what has begun when it stops.")
     ] = 30
     poll: Annotated[
-        float, typer.Option(min=0.05, help="Seconds between looks for new versions.")
+        float, typer.Option(min=0.01, max=86400, help="Seconds between looks for new versions.")
     ] = 2
-    quiet: Annotated[bool, typer.Option("--quiet", help="Log only requests that fail.")] = False
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", help="Log only requests that fail; of 429 and 503 one a second."),
+    ] = False
 
 
 @with_options(ServeOptions)
@@ -72,7 +81,7 @@ def serve(bundles: Bundles, options: ServeOptions) -> None:
         token=options.token or os.environ.get(TOKEN),
         allow_hosts=tuple(options.allow_host or ()),
         allow_origins=tuple(options.allow_origin or ()),
-        max_body=int(options.max_body * (1 << 20)),
+        max_body=math.ceil(options.max_body * (1 << 20)),
         max_images=options.max_images,
         queue=options.queue,
         receive_timeout=options.receive_timeout,

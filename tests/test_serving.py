@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import sys
@@ -167,10 +168,20 @@ def test_bad_forms(server: Server, kind: str, body: bytes, error: str) -> None:
     assert error in reply.json()["error"]
 
 
-def test_too_many_files(server: Server) -> None:
-    files = [("images", (f"{number}", b"x")) for number in range(65)]
-    reply = server.client.post("/predict", files=files)
-    assert (reply.status_code, "64" in reply.json()["error"]) == (400, True)
+@pytest.mark.parametrize("path", ["/predict", "/explain", "/models/bundle/predict"])
+def test_a_compressed_body(server: Server, path: str) -> None:
+    encoding = {"content-encoding": "GZIP"}
+    reply = server.client.post(path, content=gzip.compress(IMAGES[0]), headers=encoding)
+    assert reply.status_code == 415
+    assert reply.json()["error"].startswith("The body is compressed. Expected it as it is")
+    encoding = {"content-encoding": "identity"}
+    assert server.client.post(path, content=IMAGES[0], headers=encoding).status_code == 200
+
+
+def test_a_map_of_a_form(server: Server) -> None:
+    reply = server.client.post("/explain", files={"images": IMAGES[0]})
+    assert reply.status_code == 400
+    assert reply.json()["error"].startswith("This is a form. Expected one image, as the body")
 
 
 def test_the_map(server: Server) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import io
+import math
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, get_type_hints
 
 import httpx
 import numpy as np
@@ -21,10 +23,13 @@ from tiny_server import Server, serving
 
 from headstart.bundle import load
 from headstart.errors import HeadstartError
-from headstart.images import Pixels
+from headstart.images import BadImage, Pixels
+from headstart.serve_command import ServeOptions
 from headstart.serving.batcher import Batcher, Encoded, Gate, Group
 from headstart.serving.process import allowed_hosts
-from headstart.serving.settings import Settings
+from headstart.serving.settings import RANGES, Settings
+from headstart.web.asgi import Message
+from headstart.web.limits import MEGABYTE
 
 IMAGE = trained().paths[0].read_bytes()
 PLAIN = Settings((trained().bundle,), log_requests=False)
@@ -111,6 +116,10 @@ def test_too_many_images_in_one_request(server: Server) -> None:
     given = {"name": "pixels", "datatype": "UINT8", "shape": [3, 1, 1, 3], "data": [0] * 9}
     reply = server.client.post("/v2/models/bundle/infer", json={"inputs": [given]}, headers=TOKEN)
     assert (reply.status_code, reply.json()["error"][:8]) == (413, "3 images")
+    files = [("images", (f"{number}", b"x")) for number in range(3)]
+    reply = server.client.post("/predict", files=files, headers=TOKEN)
+    assert reply.status_code == 413
+    assert reply.json() == {"error": "Too many images in one request: at most 2."}
 
 
 def test_overload_is_refused_at_once(server: Server) -> None:
@@ -142,9 +151,10 @@ def test_slow_clients_hold_nobody_up() -> None:
             client.close()
 
 
-def test_other_web_sites_where_they_are_allowed() -> None:
+@pytest.mark.parametrize("given", ["https://example.org", "https://Example.org:443/"])
+def test_other_web_sites_where_they_are_allowed(given: str) -> None:
     site = "https://example.org"
-    with serving(dataclasses.replace(PLAIN, allow_origins=(site,), token="secret")) as server:
+    with serving(dataclasses.replace(PLAIN, allow_origins=(given,), token="secret")) as server:
         asked = {"origin": site, "access-control-request-method": "POST"}
         asked["access-control-request-headers"] = "authorization"
         reply = server.client.options("/predict", headers=asked)
@@ -152,6 +162,8 @@ def test_other_web_sites_where_they_are_allowed() -> None:
         reply = server.client.post("/predict", content=IMAGE, headers={"origin": site, **TOKEN})
         assert reply.status_code == 200
         assert reply.headers["access-control-allow-origin"] == site
+        exposed = reply.headers["access-control-expose-headers"].lower().split(", ")
+        assert {"x-request-id", "retry-after", "inference-header-content-length"} == set(exposed)
 
 
 def test_none_are_allowed_by_default(server: Server) -> None:
@@ -215,6 +227,24 @@ def test_a_client_that_closes_its_connection_is_noticed(monkeypatch: pytest.Monk
         go.set()
 
 
+def test_no_map_is_made_for_who_has_gone() -> None:
+    noticed, go = threading.Event(), threading.Event()
+
+    async def gone() -> Message:
+        noticed.set()
+        return {"type": "http.disconnect"}
+
+    with serving(PLAIN) as server:
+        service, loop = server.service, server.service.models._loop
+        service._explainer.submit(go.wait, 20)  # another map
+        asked = service.explain(service.version(), IMAGE, None, gone)
+        found = asyncio.run_coroutine_threadsafe(asked, loop)
+        assert noticed.wait(20)
+        loop.call_soon_threadsafe(go.set)
+        with pytest.raises(BadImage, match="nobody waits for it"):
+            found.result(20)
+
+
 def test_gate() -> None:
     gate = Gate(3)
     assert [gate.enter(2), gate.enter(2), gate.enter(1), gate.enter(1)] == [
@@ -241,6 +271,22 @@ def test_hosts(host: str, given: tuple[str, ...], expected: str) -> None:
     found = allowed_hosts(dataclasses.replace(PLAIN, host=host, allow_hosts=given), 80)
     assert expected in found
     assert "127.0.0.1:80" in found
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_numbers_out_of_their_range(name: str) -> None:
+    unit = MEGABYTE if name == "max_body" else 1
+    for value in (math.nan, math.inf, -1, 0, 1e9):
+        given: Any = {name: value * unit}
+        with pytest.raises(HeadstartError, match=f"--{name.replace('_', '-')} cannot be"):
+            dataclasses.replace(PLAIN, **given)
+
+
+def test_the_command_has_the_same_ranges() -> None:
+    kinds = get_type_hints(ServeOptions, include_extras=True)
+    for name, expected in RANGES.items():
+        option = kinds[name].__metadata__[0]
+        assert (option.min, option.max) == expected, name
 
 
 def test_more_images_than_the_queue_holds() -> None:

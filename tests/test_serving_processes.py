@@ -20,6 +20,7 @@ from test_serving_limits import IMAGE, TOKEN, large
 from tiny_run import CLASSES, trained
 from tiny_server import command
 
+from headstart.serving.settings import RANGES
 from headstart.web.running import bind
 
 
@@ -101,6 +102,7 @@ def test_a_port_that_is_taken(
         (["--host", "0.0.0.0"], "Give each with --allow-host"),
         (["--allow-host", "http://x"], "'http://x' is no host"),
         (["--allow-origin", "x"], "'x' is no origin"),
+        (["--allow-origin", "https://x/a"], "'https://x/a' is no origin"),
         (["--token", ""], "--token is empty"),
         (["--token", "a b"], "The token cannot be used"),
         (["--queue", "10"], "A request of 64 images would never find room in a queue of 10"),
@@ -115,6 +117,17 @@ def test_bad_options(
 ) -> None:
     assert run_command(monkeypatch, "serve", trained().bundle, "--port", "0", *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "-1", "0", "1e300", "100001"])
+@pytest.mark.parametrize("name", RANGES)
+def test_numbers_out_of_their_range(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    monkeypatch.setattr("headstart.serving.loading.load", None)  # it does not come to that
+    option = f"--{name.replace('_', '-')}"
+    assert run_command(monkeypatch, "serve", trained().bundle, "--port", 0, option, value) == 2
+    assert f"Invalid value for '{option}'" in capsys.readouterr().err
 
 
 def test_the_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

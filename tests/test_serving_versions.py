@@ -83,6 +83,33 @@ def test_a_request_that_came_while_versions_were_swapped_is_answered(models: Pat
         assert asked.result(20).version.version == "2"
 
 
+def test_new_versions_are_looked_for_whatever_goes_wrong(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(settings(models)) as server:
+        look, broken = server.service.models.look, threading.Event()
+
+        def once(name: str) -> None:
+            if not broken.is_set():
+                broken.set()
+                raise OverflowError("too large")
+            look(name)
+
+        monkeypatch.setattr(server.service.models, "look", once)
+        assert broken.wait(20)
+        put(models / "flowers" / "2")
+        wait_for(lambda: served(server) == "2")
+    (told,) = [one for one in capsys.readouterr().err.splitlines() if '"defect"' in one]
+    assert "OverflowError: too large" in told
+
+
+def test_an_empty_folder_hides_no_version_before_it(models: Path) -> None:
+    with serving(settings(models)) as server:
+        (models / "flowers" / "3").mkdir()
+        put(models / "flowers" / "2")
+        wait_for(lambda: served(server) == "2")
+
+
 def damage(folder: Path) -> None:
     (folder / "head.safetensors").write_bytes(b"x")
 
@@ -216,6 +243,11 @@ def test_two_of_one_name(models: Path) -> None:
 def test_no_bundle(tmp_path: Path, place: str) -> None:
     with pytest.raises(HeadstartError, match=r"There is no bundle in .* Expected a folder"):
         find_places([tmp_path / place])
+
+
+def test_nothing_to_serve() -> None:
+    with pytest.raises(HeadstartError, match=r"There is nothing to serve. Expected bundles"):
+        find_places([])
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"probabilities": []}', '{"probabilities": {"a": 1}}'])

@@ -5,7 +5,7 @@ import pytest
 from asgi_call import ask, echo, make_scope, served
 
 from headstart.errors import HeadstartError
-from headstart.web.guard import Access, Guard, is_loopback, loopback_hosts, split_host
+from headstart.web.guard import Access, Guard, is_loopback, loopback_hosts, plain_origin, split_host
 
 HOSTS = loopback_hosts(8000)
 OWN = "localhost:8000"
@@ -116,7 +116,9 @@ def test_the_token_stands_in_no_text() -> None:
         (Access(("exa mple",)), "'exa mple' is no host. Expected a name"),
         (Access(("http://example.org",)), "'http://example.org' is no host"),
         (Access((), origins=("example.org",)), "'example.org' is no origin. Expected one such"),
-        (Access((), origins=("https://example.org/",)), "is no origin"),
+        (Access((), origins=("https://example.org/path",)), "is no origin"),
+        (Access((), origins=("https://me@example.org",)), "is no origin"),
+        (Access((), origins=("https://example.org:99999",)), "is no origin"),
         (Access((), token=""), "The token cannot be used. Expected letters"),
         (Access((), token="a b"), "The token cannot be used"),
         (Access((), token="\u00e9"), "The token cannot be used"),
@@ -142,6 +144,23 @@ def test_bad_access(access: Access, message: str) -> None:
 )
 def test_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ("*", "*"),
+        ("https://example.org", "https://example.org"),
+        ("HTTPS://Example.org/", "https://example.org"),
+        ("https://example.org:443", "https://example.org"),
+        ("http://example.org:443", "http://example.org:443"),
+        ("http://[0::1]:80/", "http://[::1]"),
+    ],
+)
+def test_origins_are_written_as_browsers_do(given: str, plain: str) -> None:
+    assert plain_origin(given) == plain
+    scope = make_scope(method="POST", host=OWN, origin=plain)
+    assert ask(Guard(echo, Access(HOSTS, origins=(given,))), scope).status == 200
 
 
 def test_split_host() -> None:

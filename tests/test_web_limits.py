@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import time
+from types import SimpleNamespace
 
 import pytest
 from asgi_call import Reply, ask, echo, make_scope
 
 from headstart.web.asgi import App, Message, Receive, Scope, Send
 from headstart.web.limits import Bounds, Limits
-from headstart.web.logs import RequestLog
+from headstart.web.logs import JsonHandler, RequestLog
 
 SMALL = Bounds(body=10, seconds=0.1)
 STREAMED = Bounds(body=10, seconds=0.1, streamed=lambda scope: True)
@@ -133,3 +136,57 @@ def test_quiet_paths_are_logged_where_they_fail(capsys: pytest.CaptureFixture[st
     assert not capsys.readouterr().err
     ask(RequestLog(busy, quiet=quiet), make_scope("/health"))
     assert '"status": 503' in capsys.readouterr().err
+
+
+def refusing(status: int) -> App:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+
+    return app
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 403, 404, 413, 500])
+def test_without_requests_only_those_that_fail_are_logged(
+    status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = RequestLog(refusing(status), requests=False)
+    for _ in range(2):
+        ask(app, make_scope("/health"))
+    logged = [line["status"] for line in lines(capsys.readouterr().err)]
+    assert logged == ([status] * 2 if status >= 400 else [])
+
+
+MOMENTS = (100.0, 100.5, 100.9, 101.5, 103.0)
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
+    fake = SimpleNamespace(monotonic=lambda: clock[0], perf_counter=time.perf_counter)
+    monkeypatch.setattr("headstart.web.logs.time", fake)
+
+
+def test_what_a_library_repeats_is_logged_once_a_second(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler, clock = JsonHandler(), [100.0]
+    set_clock(monkeypatch, clock)
+    for now in MOMENTS:
+        clock[0] = now
+        for number in (1, 2):
+            handler.emit(logging.LogRecord("x", 30, "", 0, "message %s", (number,), None))
+    told = [(line["message"], line["left_out"]) for line in lines(capsys.readouterr().err)]
+    assert told == [(f"message {number}", left) for left in (0, 2, 0) for number in (1, 2)]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_without_requests_an_overload_is_logged_once_a_second(
+    status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app, clock = RequestLog(refusing(status), requests=False), [100.0]
+    set_clock(monkeypatch, clock)
+    for now in MOMENTS:
+        clock[0] = now
+        ask(app, make_scope())
+    assert [line["left_out"] for line in lines(capsys.readouterr().err)] == [0, 2, 0]
+    ask(RequestLog(refusing(status)), make_scope())
+    ask(RequestLog(refusing(status)), make_scope())
+    assert len(lines(capsys.readouterr().err)) == 2

@@ -18,8 +18,8 @@ from headstart.serving.problem import Problem
 from headstart.serving.replies import as_json
 from headstart.serving.service import Service
 from headstart.versions import installed_versions
-from headstart.web.asgi import App, Scope
-from headstart.web.guard import Access, Guard
+from headstart.web.asgi import App, Receive, Scope, Send, header, refuse
+from headstart.web.guard import Access, Guard, plain_origin
 from headstart.web.limits import Bounds, Limits
 from headstart.web.logs import DEFECT, RequestLog
 
@@ -54,26 +54,45 @@ def make_application(service: Service, hosts: Sequence[str]) -> App:
     bounds = Bounds(
         settings.max_body, settings.receive_timeout, _MOST_BODIES * max(settings.max_body, 1 << 25)
     )
+    origins = tuple(plain_origin(one) for one in settings.allow_origins)
     access = Access(
         hosts=tuple(hosts),
-        origins=settings.allow_origins,
+        origins=origins,
         token=settings.token,
         open_paths=OPEN_PATHS,
     )
-    app: App = Guard(Limits(make_routes(service), bounds), access)
-    if settings.allow_origins:
+    app: App = Guard(_as_it_is(Limits(make_routes(service), bounds)), access)
+    if origins:
         app = CORSMiddleware(
             app,
-            allow_origins=settings.allow_origins,
+            allow_origins=origins,
             allow_methods=("GET", "POST"),
             allow_headers=("*",),
-            expose_headers=("X-Request-ID", "Retry-After"),
+            expose_headers=("X-Request-ID", "Retry-After", kserve.LENGTH),
         )
 
     def finished(scope: Scope, status: int, seconds: float) -> None:
         service.metrics.request(_route_of(scope), status, seconds)
 
     return RequestLog(app, finished=finished, quiet=_QUIET, requests=settings.log_requests)
+
+
+def _as_it_is(app: App) -> App:
+    """Refuse bodies that are compressed: whatever reads them would take them for broken images."""
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        encoding = (header(scope, b"content-encoding") or b"").strip().lower()
+        if (
+            scope["type"] == "http"
+            and scope["method"] == "POST"
+            and encoding not in (b"", b"identity")
+        ):
+            text = "The body is compressed. Expected it as it is: images are small already."
+            await refuse(scope, send, 415, text, receive=receive)
+        else:
+            await app(scope, receive, send)
+
+    return checked
 
 
 def _route_of(scope: Scope) -> str:

@@ -29,7 +29,7 @@ _WHY = {
     503: "The server holds too much; Retry-After says when to try again.",
 }
 _READING = (401, 403)
-_SENDING = (400, 401, 403, 404, 408, 413, 429, 503)
+SENDING = (400, 401, 403, 404, 408, 413, 415, 429, 503)
 
 
 def errors(*codes: int) -> Responses:
@@ -110,11 +110,11 @@ PREDICTED: Responses = {
         "model": PredictionReply | SeveralReply,
         "description": "Of one image its answer, of a form the answers in their order.",
     },
-    **errors(*_SENDING),
+    **errors(*SENDING),
 }
 EXPLAINED: Responses = {
     200: {"content": {"image/png": _BINARY}, "description": "The image with the map over it."},
-    **errors(*_SENDING),
+    **errors(*SENDING),
 }
 METRICS: Responses = {
     200: {

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from headstart.serving.description import Responses, errors, name_of, told
+from headstart.serving.description import SENDING, Responses, errors, name_of, told
 
 _MODEL, _VERSION = name_of("The model.", "model"), name_of("Its version.", "version")
 # Where a model is found, and the parameters that stand in the path.
@@ -98,7 +98,7 @@ INFERRED: Responses = {
             }
         },
     },
-    **errors(400, 401, 403, 404, 408, 413, 415, 429, 503),
+    **errors(*SENDING),
 }
 
 _TEXT = {"type": "string"}

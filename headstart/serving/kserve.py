@@ -19,7 +19,7 @@ from headstart.serving.service import Answers, Service
 from headstart.serving.tensors import INPUTS, Asked, read_request, write_reply
 from headstart.versions import installed_versions
 
-_LENGTH = "inference-header-content-length"
+LENGTH = "inference-header-content-length"
 
 
 def make_status_routes(service: Service) -> APIRouter:
@@ -105,16 +105,12 @@ def _metadata(service: Service, request: Request) -> dict[str, Any]:
 
 async def _infer(service: Service, request: Request) -> Response:
     version = service.version(*_named(request))
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise Problem(
-            415, "The body is compressed. Expected it as it is: images are small already."
-        )
-    asked = read_request(await request.body(), request.headers.get(_LENGTH))
+    asked = read_request(await request.body(), request.headers.get(LENGTH))
     answers = await service.predict(version, asked.images, request.receive)
     body, length = _reply(asked, answers)
     if length is None:
         return Response(body, media_type="application/json")
-    return Response(body, media_type="application/octet-stream", headers={_LENGTH: str(length)})
+    return Response(body, media_type="application/octet-stream", headers={LENGTH: str(length)})
 
 
 def _reply(asked: Asked, answers: Answers) -> tuple[bytes, int | None]:

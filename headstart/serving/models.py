@@ -129,7 +129,14 @@ class Models:
         while not self._stop.wait(seconds):
             for served in list(self._models.values()):
                 if served.place.versioned:
-                    self.look(served.place.name)
+                    self._look_and_go_on(served.place.name)
+
+    def _look_and_go_on(self, name: str) -> None:
+        """Look, and tell of whatever goes wrong: new versions are looked for as long as it runs."""
+        try:
+            self.look(name)
+        except Exception as error:
+            log("defect", {"model": name, "error": defect(error)}, level="error")
 
     def look(self, name: str) -> None:
         """Look for a newer version of a model once, and swap it in where it can be used."""
@@ -138,9 +145,9 @@ class Models:
             if version == served.current.version:
                 return
             state = signature(folder)
-            if served.failed.get(version) == state:
+            if not state or served.failed.get(version) == state:  # an empty folder hides no other
                 continue
-            if served.seen.get(version) != state or not state:
+            if served.seen.get(version) != state:
                 served.seen[version] = state  # it may be copied at this moment
                 return
             try:

@@ -41,6 +41,10 @@ def find_places(paths: Sequence[Path]) -> list[Place]:
     """
     places = [place for path in paths for place in _places(path)]
     names = [place.name for place in places]
+    if not places:
+        raise HeadstartError(
+            "There is nothing to serve. Expected bundles, or folders of models. Name at least one."
+        )
     for place in places:
         if names.count(place.name) > 1:
             raise HeadstartError(

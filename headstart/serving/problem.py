@@ -18,6 +18,11 @@ def busy() -> Problem:
     return Problem(429, "Too many images are waiting. Try again later.", {"Retry-After": "1"})
 
 
+def too_many_images(most: int) -> Problem:
+    """A request has more images than one may have."""
+    return Problem(413, f"Too many images in one request: at most {most}.")
+
+
 def unknown_model(name: str, names: list[str]) -> Problem:
     """No model has this name."""
     return Problem(404, f"There is no model '{name[:100]}'. There is: {', '.join(names[:20])}.")

@@ -6,12 +6,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from headstart.images import BadImage
 from headstart.scan import display
 from headstart.serving import description
-from headstart.serving.problem import Problem
+from headstart.serving.problem import Problem, too_many_images
 from headstart.serving.replies import (
     DEFAULT_TOP,
     MOST_TOP,
@@ -41,8 +42,12 @@ def make_routes(service: Service) -> APIRouter:
     async def explain(request: Request) -> Response:
         """Draw over the image what in it speaks for a class."""
         version = service.version(request.path_params.get("name"))
+        if _is_form(request):
+            raise Problem(
+                400, "This is a form. Expected one image, as the body: maps are made one by one."
+            )
         class_name = request.query_params.get("class") or None
-        found = await service.explain(version, await _body(request), class_name)
+        found = await service.explain(version, await _body(request), class_name, request.receive)
         return Response(found, media_type="image/png")
 
     for path, extra in (
@@ -88,7 +93,7 @@ def make_status_routes(service: Service) -> APIRouter:
 async def _predict(service: Service, request: Request) -> Response:
     version = service.version(request.path_params.get("name"))
     top = _top(request)
-    several = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+    several = _is_form(request)
     names, images = await _form(request, service) if several else ([], [await _body(request)])
     answers = await service.predict(version, images, request.receive)
     about = {
@@ -127,16 +132,25 @@ async def _body(request: Request) -> bytes:
     return body
 
 
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
 async def _form(request: Request, service: Service) -> tuple[list[str], list[bytes]]:
     """The names and contents of the files of a form."""
     most = service.settings.max_images
     names: list[str] = []
     images: list[bytes] = []
-    async with request.form(max_files=most, max_fields=most) as form:
-        for _, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                names.append(display(value.filename or "")[:_LONGEST_NAME])
-                images.append(await value.read())
+    try:
+        async with request.form(max_files=most, max_fields=most) as form:
+            for _, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    names.append(display(value.filename or "")[:_LONGEST_NAME])
+                    images.append(await value.read())
+    except HTTPException as error:
+        if error.detail.startswith("Too many files"):
+            raise too_many_images(most) from error
+        raise
     if not images:
         raise Problem(400, "There is no file in the form. Expected one or more images.")
     return names, images

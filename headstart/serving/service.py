@@ -112,8 +112,16 @@ class Service:
         self.metrics.images(version.name, count - bad, bad)
         return Answers(version, group.outcomes)
 
-    async def explain(self, version: Version, image: bytes, class_name: str | None) -> bytes:
+    async def explain(
+        self, version: Version, image: bytes, class_name: str | None, receive: Receive
+    ) -> bytes:
         """The image with the map of what speaks for a class, as PNG, one at a time.
+
+        Args:
+            version: What is to answer.
+            image: Encoded.
+            class_name: The class; None for the answer.
+            receive: By which it is noticed that the client has gone.
 
         Raises:
             Problem: Others are waiting already.
@@ -122,12 +130,19 @@ class Service:
         """
         if not self._maps.enter(1):
             raise busy()
+        loop = asyncio.get_running_loop()
+        group = Group(1, loop.create_future())
+        watch = asyncio.ensure_future(_gone(group, receive))
+
+        def draw() -> bytes:
+            if group.gone:
+                raise BadImage("nobody waits for it")
+            return drawn(version.classifier, image, class_name)
+
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._explainer, drawn, version.classifier, image, class_name
-            )
+            return await loop.run_in_executor(self._explainer, draw)
         finally:
+            watch.cancel()
             self._maps.leave(1)
 
 

@@ -90,7 +90,7 @@ class Guard:
         self._app, self._access = app, access
         self._hosts = {_allowed_host(one) for one in access.hosts if one != ANY}
         self._any_host = ANY in access.hosts
-        self._origins = {_allowed_origin(one) for one in access.origins if one != ANY}
+        self._origins = {_origin_parts(plain_origin(one)) for one in access.origins if one != ANY}
         self._any_origin = ANY in access.origins
         self._token = None if access.token is None else _checked_token(access.token)
         self._beginnings = tuple(
@@ -186,17 +186,26 @@ def _allowed_host(text: str) -> tuple[str, int | None]:
         ) from None
 
 
-def _allowed_origin(text: str) -> tuple[str, str, int | None]:
+def plain_origin(text: str) -> str:
+    """An origin as browsers send it: in lower case, without the usual port and a slash at its end.
+
+    Raises:
+        HeadstartError: It is none.
+    """
+    if text == ANY:
+        return text
     try:
-        return _origin_parts(text)
+        scheme, name, port = _origin_parts(text.removesuffix("/").lower())
     except ValueError:
         raise HeadstartError(
             f"'{text}' is no origin. Expected one such as https://example.org, or '*' for all. "
             "Write it like that."
         ) from None
+    host = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{host}" if port == _PORTS[scheme] else f"{scheme}://{host}:{port}"
 
 
-def _origin_parts(text: str) -> tuple[str, str, int | None]:
+def _origin_parts(text: str) -> tuple[str, str, int]:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or text != f"{parts.scheme}://{parts.netloc}":
         raise ValueError(text)

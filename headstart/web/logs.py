@@ -25,6 +25,8 @@ DEFECT = "A defect of the server. Its log says more, by the request id."
 _SANE = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _PROCESS, _numbers = secrets.token_hex(5), itertools.count()  # asking the system takes longer
 _LONGEST = 500  # characters of a path
+_OVERLOAD = (429, 503)
+_MOST_REPEATED = 100  # messages that are remembered
 Finished = Callable[[Scope, int, float], None]
 
 
@@ -44,7 +46,9 @@ class RequestLog:
 
     An id that the client sends is kept where it is short and plain. `finished` is called with
     scope, status and seconds of each; status is 0 where nothing was answered. `quiet` are paths
-    that are not logged where all is well, such as those that are asked every second.
+    that are not logged where all is well, such as those that are asked every second. Without
+    `requests` only those that fail are logged; of the refusals of an overload (429, 503) one a
+    second, with how many before it were left out.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class RequestLog:
         requests: bool = True,
     ) -> None:
         self._app, self._finished, self._quiet, self._requests = app, finished, quiet, requests
+        self._overloads = {status: _Sparse() for status in _OVERLOAD}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -83,8 +88,33 @@ class RequestLog:
             seconds = time.perf_counter() - begin
             if self._finished is not None:
                 self._finished(scope, status, seconds)
-            if status >= 500 or (self._requests and scope["path"] not in self._quiet):
-                log("request", _about(scope, status, seconds, given))
+            self._log(scope, status, _about(scope, status, seconds, given))
+
+    def _log(self, scope: Scope, status: int, about: dict[str, Any]) -> None:
+        if self._requests:
+            if status >= 400 or scope["path"] not in self._quiet:
+                log("request", about)
+        elif status in self._overloads:
+            left_out = self._overloads[status].take(time.monotonic())
+            if left_out is not None:
+                log("request", {**about, "left_out": left_out})
+        elif status >= 400:
+            log("request", about)
+
+
+class _Sparse:
+    """Lets one through each second, and counts the others."""
+
+    def __init__(self) -> None:
+        self._next, self._left_out = 0.0, 0
+
+    def take(self, now: float) -> int | None:
+        """How many were left out before this one, or None where it is to be left out too."""
+        if now < self._next:
+            self._left_out += 1
+            return None
+        before, self._left_out, self._next = self._left_out, 0, now + 1.0
+        return before
 
 
 def request_id(scope: Scope) -> str:
@@ -122,11 +152,24 @@ async def _answer_defect(send: Send) -> None:
 
 
 class JsonHandler(logging.Handler):
-    """Lets what libraries log become such lines too; see `install`."""
+    """Lets what libraries log become such lines too, a line that they repeat once a second.
+
+    See `install`. uvicorn says of each connection that is too many that it is.
+    """
+
+    def __init__(self, level: int = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._repeated: dict[str, _Sparse] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage().strip()}
+        message = record.getMessage().strip()
+        if len(self._repeated) >= _MOST_REPEATED:
+            self._repeated.clear()
+        left_out = self._repeated.setdefault(message, _Sparse()).take(time.monotonic())
+        if left_out is None:
+            return
+        fields: dict[str, Any] = {"logger": record.name, "message": message, "left_out": left_out}
         if record.exc_info and record.exc_info[1] is not None:
             fields["error"] = defect(record.exc_info[1])
         log("message", fields, level=record.levelname.lower())
