@@ -7,9 +7,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from command_line import run_command
@@ -118,6 +120,48 @@ def test_without_its_package(kind: str, monkeypatch: pytest.MonkeyPatch) -> None
         track(trained().run, kind)
 
 
+class Mlflow(BaseHTTPRequestHandler):
+    """As much of an MLflow server as a run needs; `asked` holds what was posted, by its path."""
+
+    asked: ClassVar[dict[str, Any]] = {}
+    folder = ""
+
+    def do_POST(self) -> None:
+        name = self.path.removeprefix("/api/2.0/mlflow/")
+        if size := int(self.headers.get("Content-Length", 0)):
+            self.asked[name] = json.loads(self.rfile.read(size))
+        info = {"run_id": "abc", "run_uuid": "abc", "experiment_id": "0", "status": "RUNNING"}
+        info |= {"artifact_uri": self.folder, "lifecycle_stage": "active"}
+        body = json.dumps({"run": {"info": info}, "run_info": info}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST  # noqa: N815 # as the handler calls it
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_server_is_told_and_nothing_is_printed(
+    plain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Mlflow, "folder", (plain / "artifacts").as_uri())
+    with ThreadingHTTPServer(("127.0.0.1", 0), Mlflow) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            place = f"http://127.0.0.1:{server.server_port}"
+            Tracker.parse(f"mlflow:{place}").check()
+            assert track(tuned(), f"mlflow:{place}") == f"run abc at {place}"
+        finally:
+            server.shutdown()
+            thread.join()
+    assert Mlflow.asked["runs/create"]["run_name"] == "photos"
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
@@ -133,9 +177,7 @@ def test_a_place_that_cannot_be_written(
 ) -> None:
     (plain / "file").write_text("")
     monkeypatch.setattr(trackers, "_PATIENT", (0, 1))
-    with pytest.raises(
-        HeadstartError, match=r"could not log the run: .*not lost: its bundle is '"
-    ):
+    with pytest.raises(HeadstartError, match=r"could not log the run: .*not lost: its bundle is '"):
         track(trained().run, place)
     with pytest.raises(HeadstartError, match=rf"cannot log a run at '.*': .*{reason}.* trained; "):
         Tracker.parse(place).check()
