@@ -122,6 +122,16 @@ def test_where_the_start_was_best_all_stays_frozen(monkeypatch: pytest.MonkeyPat
     assert (found.unfreeze, found.details["stopped"]) == (0, "not better than frozen")
 
 
+def test_a_depth_that_diverged_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    diverged = stage(FROZEN, share=0.0, stopped="diverged")
+    reason = "training diverged with every learning rate, down to 0.1"
+    found = search(monkeypatch, [diverged])
+    assert (found.unfreeze, found.details["stopped"]) == (0, f"unfrozen from a, {reason}")
+    found = search(monkeypatch, [stage(judged(0.9)), diverged])
+    assert (found.unfreeze, found.details["search_ended"]) == ("a", f"unfrozen from b, {reason}")
+    assert found.details["stopped"] == "epochs"
+
+
 @pytest.mark.parametrize(("asked", "stopped"), [(False, "time limit"), (True, "interrupted")])
 def test_no_time_for_a_deeper_one(
     monkeypatch: pytest.MonkeyPatch, asked: bool, stopped: str
