@@ -177,16 +177,6 @@ def test_what_was_found_gives_the_same_again(
     assert again.evaluation.to_dict() == run.evaluation.to_dict()
 
 
-def test_what_stayed_frozen_gives_the_same_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fresh_cache(monkeypatch, tmp_path / "cache")
-    run = fit(trained().photos, replace(RECIPE, unfreeze="auto", augment="light", kept_views=2))
-    assert (run.recipe.unfreeze, run.recipe.augment) == (0, "none")
-    again = fit(trained().photos, run.recipe)
-    assert again.evaluation.to_dict() == run.evaluation.to_dict()
-
-
 def test_too_few_to_judge_by() -> None:
     assert not auto.reason_not_to(task())
     few = replace(task(), labels={"validation": np.zeros(FEWEST_JUDGED - 1, np.int64)})
