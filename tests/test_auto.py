@@ -122,6 +122,11 @@ def test_where_the_start_was_best_all_stays_frozen(monkeypatch: pytest.MonkeyPat
     assert (found.unfreeze, found.details["stopped"]) == (0, "not better than frozen")
 
 
+def test_what_was_behind_half_way_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = search(monkeypatch, [stage(judged(0.9)), stage(judged(0.5), stopped="behind")])
+    assert (found.unfreeze, found.details["stopped"]) == ("a", "epochs")
+
+
 def test_a_depth_that_diverged_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     diverged = stage(FROZEN, share=0.0, stopped="diverged")
     reason = "training diverged with every learning rate, down to 0.1"

@@ -119,6 +119,8 @@ def _is_better(stage: Stage, best: _Trained | None) -> bool:
     before = stage.before if best is None else best.stage.after
     if not stage.share or before is None or stage.after is None:
         return False
+    if stage.record.stopped == "behind":  # its recipe would train it to its end
+        return False
     return stage.after.beats(before)
 
 
