@@ -22,6 +22,7 @@ from headstart import (
     explain_command,
     export_command,
     predict_command,
+    progress,
     report_command,
     serve_command,
     studio_command,
@@ -121,11 +122,14 @@ def _run(data: str, options: FitOptions, out: Path, example: Path | None = None)
     from headstart.training import fit as train
 
     recipe = options.to_recipe()
+    unused = options.unused(recipe)
     tracker = None if options.track is None else Tracker.parse(options.track)
     check_target(out)
     if tracker is not None:
         tracker.check()
     with console.progress_shown():
+        if unused:
+            progress.remark("options", unused)
         run = train(
             _fixed(data, options.fixes),
             recipe,
@@ -136,6 +140,8 @@ def _run(data: str, options: FitOptions, out: Path, example: Path | None = None)
         )
         if not options.images:
             run = replace(run, bundle=run.save(out, images=False))
+    if unused:
+        run = replace(run, warnings=(*run.warnings, unused))
     if options.json:
         console.print_json(run.to_dict())
     else:

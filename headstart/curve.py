@@ -107,9 +107,9 @@ def _verdict(gain: float, interval: Numbers, expected: dict[str, Any]) -> str:
     else:
         said = "More images would hardly help"
     return (
-        f"{said}: with {expected['images']} to learn from, twice as many, the linear head on "
-        f"frozen features is expected to reach {expected['accuracy']:.3f} ({expected['low']:.3f} "
-        f"to {expected['high']:.3f}), {100 * gain:.1f} points more than now."
+        f"{said}: with {expected['images']} to learn from, twice as many, a linear head on frozen "
+        f"features is expected to reach {expected['accuracy']:.3f} ({expected['low']:.3f} to "
+        f"{expected['high']:.3f}), {100 * gain:.1f} points more than such a head reaches now."
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,7 @@ _WIDER = 1.45  # times the tensor before; from there on a cut lies in the middle
 _SMALLER = 0.6  # of the size of a cut, at which an earlier one is worth some more frozen layers
 _LEAST = 5  # layers that a block has
 _FEW = 6  # layers that may be computed again for that
+_MEASURED = "Normalization"  # a layer whose numbers were measured, not learned
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,32 @@ def find_depth(model: Any, unfreeze: int | str) -> Depth:
     """
     points = cut_points(model)
     layers = _layers(model)
-    if unfreeze == "all":
-        first = 0
-    elif unfreeze == "block":
-        ends = block_ends(model)
-        first = len(layers) - (ends[-1].layers_after - 1) if ends else 0  # the pooling is none
-    elif isinstance(unfreeze, int):
-        first = _first_of_last(model, layers, unfreeze)
-    else:
-        first = _first_named(model, layers, unfreeze)
-    learns = layers[max(0, first) :]
-    _check_learns(model, layers, len(layers) - len(learns), unfreeze)
+    ends = block_ends(model)
+    last = len(layers) - (ends[-1].layers_after - 1) if ends else 0  # the pooling is none
+    learns = layers[_first(_Outline(model.name, layers, _can_learn(model), last), unfreeze) :]
     needed = len(learns) + 1
     places = tuple(point for point in reversed(points) if point.layers_after >= needed)
     return Depth(str(unfreeze), tuple(learns), places)
+
+
+def check_depth(name: str, table: Sequence[Mapping[str, Any]], unfreeze: int | str) -> None:
+    """See whether a network has the layers that `unfreeze` asks for, without building it.
+
+    Args:
+        name: Of the network.
+        table: Its layers, as `headstart.prefix.layer_table` tells them.
+        unfreeze: As for `find_depth`.
+
+    Raises:
+        HeadstartError: As `find_depth`.
+    """
+    rows = table[:-1]  # the pooling is none
+    layers = [str(row["name"]) for row in rows]
+    can = frozenset(
+        str(row["name"]) for row in rows if row["parameters"] and row["kind"] != _MEASURED
+    )
+    blocks = [int(row["block"]) for row in rows]
+    _first(_Outline(name, layers, can, blocks.index(blocks[-1]) if blocks else 0), unfreeze)
 
 
 def block_ends(model: Any) -> tuple[CutPoint, ...]:
@@ -167,11 +180,45 @@ def _layers(model: Any) -> list[str]:
     return names[:-1]
 
 
-def _check_learns(model: Any, layers: Sequence[str], first: int, unfreeze: int | str) -> None:
+def _can_learn(model: Any) -> frozenset[str]:
+    """The names of the layers with weights that can learn."""
+    never = getattr(load_keras().layers, _MEASURED)
+    every = flatten(model).layers
+    return frozenset(one.name for one in every if one.weights and not isinstance(one, never))
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """What a depth is found by: layers that may learn, those that can, where the last block is."""
+
+    name: str
+    layers: Sequence[str]
+    can: frozenset[str]
+    last_block: int
+
+
+def _first(network: _Outline, unfreeze: int | str) -> int:
+    """The number of the first layer that learns.
+
+    Raises:
+        HeadstartError: As `find_depth`.
+    """
+    layers = network.layers
+    if unfreeze == "all":
+        first = 0
+    elif unfreeze == "block":
+        first = network.last_block
+    elif isinstance(unfreeze, int):
+        first = _first_of_last(network.name, layers, unfreeze)
+    else:
+        first = _first_named(network.name, layers, unfreeze)
+    _check_learns(network, first, unfreeze)
+    return first
+
+
+def _check_learns(network: _Outline, first: int, unfreeze: int | str) -> None:
     """Make sure that a layer from `first` on has weights that can learn."""
-    keras = load_keras()
-    never = keras.layers.Normalization  # its numbers were measured, not learned
-    can = {one.name for one in flatten(model).layers if one.weights and not isinstance(one, never)}
+    layers, can = network.layers, network.can
     if can.intersection(layers[first:]):
         return
     what = f"the last {unfreeze} layers" if isinstance(unfreeze, int) else f"'{unfreeze}'"
@@ -181,21 +228,21 @@ def _check_learns(model: Any, layers: Sequence[str], first: int, unfreeze: int |
     else:
         advice = f"Unfreeze at least {len(layers) - last} layers, from '{layers[last]}' on."
     raise HeadstartError(
-        f"Nothing in {what} of '{model.name}' can learn: {', '.join(layers[first:][:8])}. Expected "
-        f"a layer with weights. {advice}"
+        f"Nothing in {what} of '{network.name}' can learn: {', '.join(layers[first:][:8])}. "
+        f"Expected a layer with weights. {advice}"
     )
 
 
-def _first_of_last(model: Any, layers: Sequence[str], count: int) -> int:
+def _first_of_last(network: str, layers: Sequence[str], count: int) -> int:
     if not 1 <= count <= len(layers):
         raise HeadstartError(
-            f"The last {count} layers of '{model.name}' cannot be unfrozen. Expected a number from "
+            f"The last {count} layers of '{network}' cannot be unfrozen. Expected a number from "
             f"1 to {len(layers)}, as many as it has. Choose another number, or 'all'."
         )
     return len(layers) - count
 
 
-def _first_named(model: Any, layers: Sequence[str], name: str) -> int:
+def _first_named(network: str, layers: Sequence[str], name: str) -> int:
     if name in layers:
         return layers.index(name)
     for index, layer in enumerate(layers):
@@ -204,7 +251,7 @@ def _first_named(model: Any, layers: Sequence[str], name: str) -> int:
             return index
     near = difflib.get_close_matches(name, layers, n=3, cutoff=0.4) or layers[-3:]
     raise HeadstartError(
-        f"'{model.name}' has no layer whose name begins with '{name}'. Expected a number of "
+        f"'{network}' has no layer whose name begins with '{name}'. Expected a number of "
         f"layers, 'block', 'all', 'auto', or a name such as {', '.join(near)}. "
         "cut_points(model) lists them."
     )

@@ -248,3 +248,32 @@ class FitOptions:
         if self.unfreeze is not None and self.unfreeze.isdecimal():
             chosen["unfreeze"] = int(self.unfreeze)
         return replace(recipe, **chosen, tuning=tuning)
+
+    def unused(self, recipe: Recipe) -> str:
+        """Which options were given for something that the recipe leaves out; "" where none was.
+
+        What `auto` may come to counts as used.
+
+        Args:
+            recipe: As `to_recipe` gives it.
+        """
+        from headstart.recipe import AUTO
+        from headstart.tuning import Tuning
+
+        frozen = recipe.unfreeze == 0
+        views = recipe.augment != "none" and not (frozen and recipe.augment == AUTO)
+        missing = {
+            "for fine-tuning (--unfreeze)": [one.name for one in fields(Tuning)] * frozen,
+            "for --optimizer adamw": ["weight_decay"]
+            * (not frozen and recipe.tuning.optimizer != "adamw"),
+            "for --head mlp": ["head_epochs"] * (recipe.head in ("linear", "prototype")),
+            "for views (--augment light or strong)": ["kept_views"] * (not views),
+            "where something stays frozen": ["kept_views"] * (views and recipe.unfreeze == "all"),
+        }
+        said = []
+        for only, names in missing.items():
+            given = [one for one in names if getattr(self, one, None) is not None]
+            if given:
+                options = ", ".join(f"--{one.replace('_', '-')}" for one in given)
+                said.append(f"{options}: only {only}, not used")
+        return "; ".join(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headstart import progress
 from headstart.backbones import load_backbone
 from headstart.calibration import fit_temperature
 from headstart.classifier import Classifier, PixelChoices
 from headstart.engine import choose_engine, resolve_precision
 from headstart.errors import HeadstartError
-from headstart.features import PLAIN, extract
+from headstart.features import Features, extract
 from headstart.features.extraction import Source
 from headstart.finetune import Limits, Task, Tuned, chosen_views, fine_tune
 from headstart.heads import Head, HeadFit, TrainingData, choose_head, fit_head
@@ -23,8 +25,9 @@ from headstart.interruption import noticed
 from headstart.plan import Times, times_of
 from headstart.prefix import Prefix, make_prefix
 from headstart.preparation import Material, prepare_images
-from headstart.recipe import AUTO, Recipe
+from headstart.recipe import Recipe
 from headstart.stopwatch import Stopwatch
+from headstart.unfreezing import with_depth
 
 FRACTIONS = (1 / 4, 1 / 2)  # of the training images, for the learning curve
 _FEW = 40  # validation images, too few to find a temperature by them alone
@@ -112,7 +115,7 @@ def fit_images(
     """
     watch = Stopwatch()
     times = times_of(time_limit, watch.start, len(images))
-    prefix, recipe = choose_prefix(recipe, device)
+    ((prefix, recipe),) = with_depth([choose_prefix(recipe, device)])
     return learn(prepare_images(images, labels, recipe, prefix), prefix, recipe, times, watch)
 
 
@@ -121,12 +124,35 @@ def learn(
 ) -> Learned:
     """Fit the head, then fine-tune where the recipe asks for it."""
     with watch.stage("head"):
-        fitted = _fit_head(material, recipe, _head_data(material, prefix, recipe))
+        fitted = _fit_head(material, recipe, _head_data(material, _views(material, prefix, recipe)))
     recipe = replace(recipe, head=fitted.head.kind, class_weight=fitted.details["class_weight"])
-    if recipe.unfreeze == 0 and recipe.augment == "auto":
-        recipe = replace(recipe, augment="none")
     learned = Learned(material, prefix, recipe, fitted)
-    return _calibrated(learned if recipe.unfreeze == 0 else _tuned(learned, times, watch))
+    if recipe.unfreeze == 0:
+        augment = "none" if recipe.augment in _NO_VIEWS else recipe.augment
+        return _calibrated(replace(learned, recipe=replace(recipe, augment=augment)))
+    learned = _tuned(learned, times, watch)
+    if learned.recipe.unfreeze == 0 and learned.recipe.augment not in _NO_VIEWS:
+        learned = _with_views(learned, times, watch)
+    return _calibrated(learned)
+
+
+def _with_views(learned: Learned, times: Times, watch: Stopwatch) -> Learned:
+    """Fit the head anew, on the views that were asked for, where all stays frozen in the end.
+
+    As where that is said at once. The head on the images themselves stays where there is no time.
+    """
+    material, recipe = learned.material, learned.recipe
+    named = f"{recipe.augment} views"
+    with watch.stage("head"):
+        found = None
+        if not learned.interrupted:
+            found = _views(material, learned.prefix, recipe, times.deadline)
+        if found is None or found.unreached:
+            reason = "interrupted" if learned.interrupted else "time limit"
+            progress.remark("head", f"{reason}: it learned from the images themselves, not {named}")
+            return replace(learned, recipe=replace(recipe, augment="none"))
+        progress.remark("head", f"all layers stay frozen: it learns from {named}, as you asked for")
+        return replace(learned, fitted=_fit_head(material, recipe, _head_data(material, found)))
 
 
 def _calibrated(learned: Learned) -> Learned:
@@ -169,15 +195,23 @@ def choose_prefix(recipe: Recipe, device: str) -> tuple[Prefix, Recipe]:
     return make_prefix(backbone, image_size, engine, precision), recipe
 
 
-def _head_data(material: Material, prefix: Prefix, recipe: Recipe) -> TrainingData:
-    """Features of the training images, and of views of them where all stays frozen."""
+def _views(
+    material: Material, prefix: Prefix, recipe: Recipe, deadline: float = math.inf
+) -> Features | None:
+    """Features of views of the training images, where all stays frozen and the user wants them."""
+    if recipe.unfreeze != 0 or recipe.augment in _NO_VIEWS:
+        return None
+    images = [material.images[row] for row in material.split.train]
+    views = chosen_views(recipe)
+    return extract(images, prefix, resize=recipe.resize, deadline=deadline, views=views)
+
+
+def _head_data(material: Material, views: Features | None) -> TrainingData:
+    """Features of the training images, or of views of them."""
     labels, split, features = material.labels, material.split, material.features
     train, count, rows = features, 1, split.train
-    views = PLAIN if recipe.unfreeze or recipe.augment == "auto" else chosen_views(recipe)
-    if views.count:
-        images = [material.images[row] for row in split.train]
-        train = extract(images, prefix, resize=recipe.resize, views=views)
-        count, rows = views.count + 1, np.arange(len(images))
+    if views is not None:
+        train, count, rows = views, views.views.count + 1, np.arange(len(split.train))
     which = np.tile(np.arange(count), len(rows))
     return TrainingData(
         features=train.matrix(np.repeat(rows, count), which),
@@ -186,7 +220,7 @@ def _head_data(material: Material, prefix: Prefix, recipe: Recipe) -> TrainingDa
         validation_features=features.matrix(split.validation),
         validation_labels=labels[split.validation],
         groups=np.repeat(material.groups[split.train], count),
-        fractions=() if views.count or not len(split.test) else FRACTIONS,
+        fractions=() if views is not None or not len(split.test) else FRACTIONS,
     )
 
 
@@ -225,12 +259,16 @@ def _tuned(learned: Learned, times: Times, watch: Stopwatch) -> Learned:
 
 def _found(recipe: Recipe, tuned: Tuned) -> dict[str, Any]:
     """What fine-tuning found out; the recipe with it in gives the same again, on any machine."""
-    details, found = tuned.details, dict[str, Any](unfreeze=tuned.unfreeze)
-    if tuned.unfreeze == 0:  # the head was fitted on the images themselves
-        return found | {"augment": "none"}
-    if recipe.unfreeze != AUTO:
-        return found
+    if tuned.unfreeze == 0:  # an augmentation that was asked for is the head's
+        augment = "none" if recipe.augment in _NO_VIEWS else recipe.augment
+        return {"unfreeze": 0, "augment": augment}
+    details = tuned.details
     tuning = replace(
         recipe.tuning, epochs=details["planned_epochs"], learning_rate=details["learning_rate"]
     )
-    return found | {"tuning": tuning, "augment": details["augment"]}
+    return {
+        "unfreeze": tuned.unfreeze,
+        "tuning": tuning,
+        "augment": details["augment"],
+        "kept_views": details["views"] or recipe.kept_views,
+    }

@@ -101,23 +101,30 @@ def training_lines(found: Mapping[str, Any] | None) -> Iterator[str]:
     if found is None:
         return
     if "epochs" not in found:
-        yield f"All layers stay frozen: {displayable(str(found.get('stopped')))}."
+        yield f"All layers stay frozen: {_ending(found.get('stopped'))}."
         return
     line = (
         f"Fine-tuned {found['epochs']} epochs (best: {found['best_epoch']}, ended by "
-        f"{found['stopped']}), learning rate {found['learning_rate']:.2g}"
+        f"{_ending(found['stopped'])}), learning rate {found['learning_rate']:.2g}"
     )
     if found.get("share") == 0:
         yield f"{line}; not better on validation than frozen, which was kept."
         return
     yield f"{line}; the weights lie {found['share']:.0%} of the way from start to best epoch."
     if found.get("search_ended"):
-        yield f"No deeper: {displayable(found['search_ended'])}."
+        yield f"No deeper: {_ending(found['search_ended'])}."
     moved, frozen = len(found["moved"]), len(found["frozen"])
     yield f"Behind the cut {moved} layers moved, and {frozen} stayed bit for bit the same."
     if found.get("before") and found.get("after"):
         before, after = found["before"]["accuracy"], found["after"]["accuracy"]
         yield f"Validation accuracy: {before:.3f} frozen, {after:.3f} fine-tuned."
+
+
+def _ending(stopped: object) -> str:
+    """Why fine-tuning ended, and after Ctrl-C how it goes on."""
+    if stopped == "interrupted":
+        return "Ctrl-C; the same command goes on"
+    return displayable(str(stopped))
 
 
 def _skipped(run: Run) -> list[str]:

@@ -35,6 +35,7 @@ from headstart.run import Run
 from headstart.seen import fingerprint, seen_digests
 from headstart.stopwatch import Stopwatch
 from headstart.trust import Answered, answer_part, measure_trust, with_thresholds
+from headstart.unfreezing import with_depth
 
 _CHECK_UP = 0.1  # of the time that is left, at most
 
@@ -75,7 +76,7 @@ def fit(
         check_folds(folds)
     if out is not None:
         bundle.check_target(Path(out))
-    candidates, memory = candidates_of(recipe, device), None
+    candidates, memory = with_depth(candidates_of(recipe, device)), None
     dataset = read(source, watch)
     times = times_of(time_limit, watch.start, len(dataset.paths))
     if recipe.chooses:

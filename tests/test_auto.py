@@ -122,6 +122,21 @@ def test_where_the_start_was_best_all_stays_frozen(monkeypatch: pytest.MonkeyPat
     assert (found.unfreeze, found.details["stopped"]) == (0, "not better than frozen")
 
 
+def test_what_was_behind_half_way_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = search(monkeypatch, [stage(judged(0.9)), stage(judged(0.5), stopped="behind")])
+    assert (found.unfreeze, found.details["stopped"]) == ("a", "epochs")
+
+
+def test_a_depth_that_diverged_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    diverged = stage(FROZEN, share=0.0, stopped="diverged")
+    reason = "training diverged with every learning rate, down to 0.1"
+    found = search(monkeypatch, [diverged])
+    assert (found.unfreeze, found.details["stopped"]) == (0, f"unfrozen from a, {reason}")
+    found = search(monkeypatch, [stage(judged(0.9)), diverged])
+    assert (found.unfreeze, found.details["search_ended"]) == ("a", f"unfrozen from b, {reason}")
+    assert found.details["stopped"] == "epochs"
+
+
 @pytest.mark.parametrize(("asked", "stopped"), [(False, "time limit"), (True, "interrupted")])
 def test_no_time_for_a_deeper_one(
     monkeypatch: pytest.MonkeyPatch, asked: bool, stopped: str
@@ -163,16 +178,6 @@ def test_what_was_found_gives_the_same_again(
     assert run.fine_tuning is not None
     assert run.recipe.unfreeze == run.fine_tuning["tried"][1]["unfrozen from"]
     assert (run.recipe.tuning.epochs, run.recipe.augment) == (5, "light")
-    again = fit(trained().photos, run.recipe)
-    assert again.evaluation.to_dict() == run.evaluation.to_dict()
-
-
-def test_what_stayed_frozen_gives_the_same_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fresh_cache(monkeypatch, tmp_path / "cache")
-    run = fit(trained().photos, replace(RECIPE, unfreeze="auto", augment="light", kept_views=2))
-    assert (run.recipe.unfreeze, run.recipe.augment) == (0, "none")
     again = fit(trained().photos, run.recipe)
     assert again.evaluation.to_dict() == run.evaluation.to_dict()
 

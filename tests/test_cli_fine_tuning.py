@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from command_line import run_command
 from tiny_run import SIDE, fresh_cache, trained
 
 from headstart import training
 from headstart.finetune import auto
+from headstart.fit_options import FitOptions
+from headstart.options import with_options
 from headstart.recipe import read_recipe
 from headstart.run import Run
+from headstart.summary import training_lines
 
 OPTIONS = f"--backbone tiny --image-size {SIDE} --resize squash --precision float32".split()
 
@@ -77,7 +81,65 @@ def test_ctrl_c_while_fine_tuning_is_told_by_the_exit_code(
 
     monkeypatch.setattr(training, "fit", interrupted)
     assert run_command(monkeypatch, "fit", "photos", *OPTIONS, "--unfreeze", "block") == 130
-    assert "Test accuracy" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Test accuracy" in printed
+    assert "All layers stay frozen: Ctrl-C; the same command goes on." in printed
+
+
+@pytest.mark.parametrize("stopped", ["interrupted", "epochs"])
+def test_after_ctrl_c_the_way_on_is_told(stopped: str) -> None:
+    found = {"epochs": 3, "best_epoch": 2, "learning_rate": 1e-3, "stopped": stopped, "share": 0}
+    (line,) = training_lines(found)
+    ending = "Ctrl-C; the same command goes on" if stopped == "interrupted" else stopped
+    assert line.startswith(f"Fine-tuned 3 epochs (best: 2, ended by {ending}), learning rate 0.001")
+
+
+FROZEN = "--recipe frozen --head linear"
+TUNING = "--learning-rate, --epochs, --mixup: only for fine-tuning (--unfreeze), not used"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (f"{FROZEN} --learning-rate 0.5 --epochs 3 --mixup 0", TUNING),
+        (f"{FROZEN} --head-epochs 7", "--head-epochs: only for --head mlp, not used"),
+        (
+            f"{FROZEN} --dropout 0 --kept-views 9",
+            "--dropout: only for fine-tuning (--unfreeze), not used; --kept-views: only for views "
+            "(--augment light or strong), not used",
+        ),
+        ("--recipe frozen --head-epochs 7", ""),  # by the data it may be the mlp
+        ("--recipe frozen --augment light --kept-views 2", ""),
+        ("--epochs 3 --kept-views 2 --weight-decay 0.1", ""),  # of what auto may come to
+        ("--recipe tutorial --epochs 3 --head-epochs 2", ""),
+        ("--recipe tutorial --weight-decay 0.1", "--weight-decay: only for --optimizer adamw,"),
+        ("--unfreeze all --kept-views 2", "--kept-views: only where something stays frozen,"),
+        ("--unfreeze all --augment none --kept-views 2", "--kept-views: only for views"),
+    ],
+)
+def test_options_that_are_not_used(options: str, told: str) -> None:
+    asked: list[FitOptions] = []
+
+    @with_options(FitOptions)
+    def command(options: FitOptions) -> None:
+        asked.append(options)
+
+    app = typer.Typer()
+    app.command()(command)
+    typer.main.get_command(app)(options.split(), standalone_mode=False)
+    found = asked[0].unused(asked[0].to_recipe())
+    assert found.startswith(told)
+    assert bool(found) == bool(told)
+
+
+def test_what_is_not_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unused = ("--unfreeze", 0, "--learning-rate", 0.5, "--epochs", 3, "--mixup", 2)
+    assert run_command(monkeypatch, "fit", "photos", *OPTIONS, *unused, "--json") == 0
+    printed, told = capsys.readouterr()
+    assert f"options: {TUNING}\n" in told
+    assert TUNING in json.loads(printed)["warnings"]
 
 
 @pytest.mark.parametrize(

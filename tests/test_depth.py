@@ -106,7 +106,7 @@ def test_a_name(unfreeze: str, first: str) -> None:
 )
 def test_block1_is_not_block10(name: str, first: int) -> None:
     names = ["block10_conv", "block11_conv", "block1b_conv", "block1_conv"]
-    assert _first_named(None, names, name) == first
+    assert _first_named("tiny", names, name) == first
 
 
 @pytest.mark.parametrize(

@@ -160,13 +160,14 @@ def test_nothing_is_left_of_a_run_that_has_ended() -> None:
 def test_what_cannot_be_unfrozen(
     unfreeze: int | str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headstart.finetune.run.keep", lambda *_: pytest.fail("work was begun"))
+    monkeypatch.setattr("headstart.training.read", lambda *_: pytest.fail("work was begun"))
     with pytest.raises(HeadstartError, match=message):
         fit(trained().photos, replace(TUNED, unfreeze=unfreeze))
 
 
 def at_rate(rate: float, epochs: int) -> Recipe:
-    return replace(TUNED, tuning=replace(TUNED.tuning, learning_rate=rate, epochs=epochs))
+    tuning = replace(TUNED.tuning, learning_rate=rate, epochs=epochs)
+    return replace(TUNED, augment="none", tuning=tuning)
 
 
 def test_what_is_not_better_is_not_kept() -> None:

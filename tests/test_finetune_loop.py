@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import pytest
 from tiny_tuning import TUNING, AskedAfter, problem, run, same, training, without_seconds
 
 from headstart import progress
+from headstart.finetune.inputs import Inputs, Rows
 from headstart.finetune.learner import Learner
-from headstart.finetune.loop import Diverged, Limits, Record, rate_at
+from headstart.finetune.loop import Diverged, Limits, Record, Training, rate_at
 from headstart.finetune.problem import Judgement, judgement
 from headstart.tuning import Tuning
 
@@ -145,8 +146,49 @@ def test_one_that_stays_too_high_leaves_the_start() -> None:
     record, messages, unchanged = told(1e6)
     assert (record.retries, record.stopped) == (3, "diverged")
     assert (record.history, record.best_epoch, unchanged) == ([], 0, True)
-    assert messages[-1].endswith("; the head on frozen features is kept")
+    assert messages[-1].endswith(": it is still too high; this training is given up")
     assert len(messages) == 4
+
+
+@dataclass(frozen=True)
+class HardViews:
+    """Inputs whose views are those of other classes, so that a sure head is wrong."""
+
+    inputs: Inputs
+
+    def draw(self, count: int, epoch: int, generator: np.random.Generator) -> Rows:
+        return np.ones(count, np.int64)
+
+    def read(self, rows: Rows, views: Rows) -> Any:
+        return self.inputs.read((rows + views) % 40, views)
+
+
+@pytest.mark.parametrize(("rate", "high"), [(1e-6, False), (1.0, True)])
+def test_a_start_that_is_bad_on_views_alone_is_no_learning_rate_too_high(
+    rate: float, high: bool
+) -> None:
+    made = training()
+    run(made, 3e-2)
+    made.learner.divide_logits(0.1)  # sure, and right about the images themselves
+    hard = HardViews(made.problem.train.inputs)
+    given = replace(made.problem, train=replace(made.problem.train, inputs=hard))
+    made = Training(made.learner, given, TUNING, made.checkpoint)
+    messages: list[str] = []
+    with progress.listen(lambda event: messages.append(event.message)):
+        record = run(made, rate)
+    assert made.before is not None
+    assert record.history[0]["train_loss"] > 2 * max(math.log(3), made.before.loss)
+    assert (record.retries > 0) == any("the loss rose from" in one for one in messages) == high
+
+
+def test_looking_at_the_start_leaves_the_learner_as_it_was() -> None:
+    made = training()
+    begin, weights = made.learner.state(), made.learner.weights()
+    made.learner.step(*next(made._batches(1))[1:], np.ones(16, np.float32), 1e-2)
+    now = made.learner.state()
+    assert made._loss_at_start(begin) == made._loss_at_start(begin)
+    assert all(map(np.array_equal, now, made.learner.state()))
+    assert not same(weights, made.learner.weights())
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def find_best_depth(task: Task, model: Any, wanted: Wanted) -> Tuned:
             tried.append(_row("frozen", stage, start, before=True))
         tried.append(_row(begun.depth.name, stage, start))
         if not _is_better(stage, best):
+            ended = _divergence(begun.depth.name, stage)
             break
         best = _Trained(begun.depth, kept, stage)
         if stage.record.stopped in MIDWAY:
@@ -118,7 +119,19 @@ def _is_better(stage: Stage, best: _Trained | None) -> bool:
     before = stage.before if best is None else best.stage.after
     if not stage.share or before is None or stage.after is None:
         return False
+    if stage.record.stopped == "behind":  # its recipe would train it to its end
+        return False
     return stage.after.beats(before)
+
+
+def _divergence(name: str, stage: Stage) -> str:
+    """Why a depth came to nothing where its training diverged; "" where it did not."""
+    if stage.record.stopped != "diverged":
+        return ""
+    return (
+        f"unfrozen from {name}, training diverged with every learning rate, down to "
+        f"{stage.record.learning_rate:.2g}"
+    )
 
 
 def _result(task: Task, best: _Trained | None, tried: list[dict[str, Any]], ended: str) -> Tuned:

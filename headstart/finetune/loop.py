@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -15,13 +17,15 @@ from headstart import progress
 from headstart.finetune.checkpoint import Checkpoint
 from headstart.finetune.inputs import batches, mix
 from headstart.finetune.learner import Arrays, Learner
-from headstart.finetune.problem import Judgement, Problem, judge
+from headstart.finetune.problem import Judgement, Problem, Rows, judge
+from headstart.heads.head import Floats
 from headstart.tuning import Tuning
 
 STAGE = "fine-tune"
 _RETRIES = 3
 _LOWER = 0.25  # factor on a learning rate that was too high
 _TOO_HIGH = 2.0  # times the loss before training, or that of chance: the learning rate is too high
+_LOOKED = 8  # batches by which the training loss before training is told
 MIDWAY = ("interrupted", "time limit")  # reasons to stop in the middle of an epoch
 
 
@@ -88,7 +92,12 @@ class Record:
 
 
 class Training:
-    """One stage of fine-tuning; `run` trains, from where a checkpoint stands if there is one."""
+    """One stage of fine-tuning; `run` trains, from where a checkpoint stands if there is one.
+
+    Attributes:
+        rival: The training of another depth, which this one should be ahead of half way.
+        told: Whether it says when it is given up; a trial says itself what it found.
+    """
 
     def __init__(
         self, learner: Learner, problem: Problem, tuning: Tuning, checkpoint: Checkpoint
@@ -100,7 +109,8 @@ class Training:
         self.best: Arrays = self.start
         self.before = self._judged() if self.validated else None
         self.judged = self.before  # as the last epoch left it
-        self.rival: Record | None = None  # of another depth
+        self.rival: Record | None = None
+        self.told = True
         self.steps = tuning.steps(len(problem.train.labels))  # of an epoch
 
     def run(
@@ -115,6 +125,7 @@ class Training:
             retries: How often a learning rate that is too high is lowered; 3 where left out.
         """
         begin = self.learner.state()
+        at_start = functools.cache(lambda: self._loss_at_start(begin))
         used = 0 if retries is None else _RETRIES - retries
         record = self._resumed() or Record(epochs, learning_rate, used)
         with progress.stage(STAGE, record.epochs * self.steps) as stage:
@@ -124,7 +135,7 @@ class Training:
                     self._epoch(record, limits, stage)
                     if record.stopped in MIDWAY:
                         break  # what is on the disk stays the end of the epoch before
-                    self._check(record)
+                    self._check(record, at_start)
                 except Diverged as reason:
                     record = self._lower(record, begin, str(reason))
                 self.checkpoint.write(asdict(record), self.learner.state(), self.best)
@@ -150,23 +161,13 @@ class Training:
         return judge(self.learner, self.problem.validation, self.tuning.label_smoothing)
 
     def _epoch(self, record: Record, limits: Limits, stage: progress.Stage) -> None:
-        problem, tuning = self.problem, self.tuning
         number = len(record.history) + 1
-        generator = np.random.default_rng([problem.seed, number])
-        count = len(problem.train.labels)
-        order = generator.permutation(count)
-        views = problem.train.inputs.draw(count, number, generator)
         total, begin = 0.0, time.monotonic()
         step = (number - 1) * self.steps
-        given = batches(problem.train.inputs, order, views, tuning.batch_size)
-        with closing(given) as found:
-            for part, inputs in found:
-                rows = order[part]
-                pair = inputs, problem.targets(problem.train.labels[rows])
-                if tuning.mixup:
-                    pair = mix(*pair, tuning.mixup, generator)
-                rate = rate_at(step, record.epochs * self.steps, tuning) * record.learning_rate
-                loss = self.learner.step(*pair, problem.train.weights[rows], rate)
+        with closing(self._batches(number)) as given:
+            for rows, inputs, targets in given:
+                part = rate_at(step, record.epochs * self.steps, self.tuning)
+                loss = self._step(rows, inputs, targets, part * record.learning_rate)
                 if not math.isfinite(loss):
                     raise Diverged("the loss is not a number")
                 total, step = total + loss * len(rows), step + 1
@@ -175,12 +176,32 @@ class Training:
                 if record.stopped:
                     return
         weights = self._finite_weights()
-        figures = {"train_loss": total / count}
+        figures = {"train_loss": total / len(self.problem.train.labels)}
         if self.validated:
             self.judged = self._judged()
             figures |= _figures(self.judged)
         figures["seconds"] = time.monotonic() - begin
         self._note(record, figures, weights)
+
+    def _batches(self, number: int) -> Generator[tuple[Rows, Any, Floats]]:
+        """The batches of an epoch (from 1): rows, what enters of them, and the answers wanted."""
+        problem, tuning = self.problem, self.tuning
+        generator = np.random.default_rng([problem.seed, number])
+        count = len(problem.train.labels)
+        order = generator.permutation(count)
+        views = problem.train.inputs.draw(count, number, generator)
+        given = batches(problem.train.inputs, order, views, tuning.batch_size)
+        with closing(given) as found:
+            for part, inputs in found:
+                rows = order[part]
+                pair = inputs, problem.targets(problem.train.labels[rows])
+                if tuning.mixup:
+                    pair = mix(*pair, tuning.mixup, generator)
+                yield rows, *pair
+
+    def _step(self, rows: Rows, inputs: Any, targets: Floats, rate: float) -> float:
+        weights = self.problem.train.weights[rows]
+        return self.learner.step(inputs, targets, weights, rate)
 
     def _finite_weights(self) -> Arrays:
         weights = self.learner.weights()
@@ -203,25 +224,40 @@ class Training:
         elif record.is_behind(self.rival):
             record.stopped = "behind"
 
-    def _check(self, record: Record) -> None:
-        chance = math.log(self.problem.num_classes)
+    def _check(self, record: Record, at_start: Callable[[], float]) -> None:
+        """See whether the training loss has risen far above where it began.
+
+        Validation is without views and dropout, so a sure head may have a far lower loss there: the
+        training loss of the start is looked at before anything is called too high.
+        """
+        loss, chance = record.history[-1]["train_loss"], math.log(self.problem.num_classes)
         start = chance if self.before is None else max(chance, self.before.loss)
-        if record.history[-1]["train_loss"] > _TOO_HIGH * start:
-            raise Diverged(f"the loss rose to {record.history[-1]['train_loss']:.2f}")
+        if loss > _TOO_HIGH * start and loss > _TOO_HIGH * at_start():
+            raise Diverged(f"the loss rose from {at_start():.2f} to {loss:.2f}")
+
+    def _loss_at_start(self, begin: list[Any]) -> float:
+        """The training loss of a state, over some batches of the first epoch, dropout included."""
+        now = self.learner.state()
+        self.learner.set_state(begin)
+        total, seen = 0.0, 0
+        with closing(self._batches(1)) as given:
+            for rows, inputs, targets in itertools.islice(given, _LOOKED):
+                total += self._step(rows, inputs, targets, 0.0) * len(rows)
+                seen += len(rows)
+        self.learner.set_state(now)
+        return total / seen
 
     def _lower(self, record: Record, begin: list[Any], reason: str) -> Record:
         """Begin anew with a lower learning rate, or give up at the start."""
         self.learner.set_state(begin)
         self.best = self.start
         rate = record.learning_rate * _LOWER
+        high = f"{reason} with the learning rate {record.learning_rate:.2g}"
         if record.retries == _RETRIES:
-            progress.remark(STAGE, f"{reason}; the head on frozen features is kept")
+            if self.told:
+                progress.remark(STAGE, f"{high}: it is still too high; this training is given up")
             return replace(record, history=[], best_epoch=0, stopped="diverged")
-        progress.remark(
-            STAGE,
-            f"{reason} with the learning rate {record.learning_rate:.2g}: it was too high; "
-            f"beginning anew with {rate:.2g}",
-        )
+        progress.remark(STAGE, f"{high}: it was too high; beginning anew with {rate:.2g}")
         return Record(record.epochs, rate, record.retries + 1)
 
 

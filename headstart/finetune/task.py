@@ -153,8 +153,9 @@ def frozen(task: Task, details: dict[str, Any]) -> Tuned:
 def finish(task: Task, kept: Kept, stage: Stage, details: dict[str, Any]) -> Tuned:
     """Put the trained part behind the frozen one, or go back where that is better."""
     details["kept_bytes"] = kept.size
-    details["augment"] = task.views.augmentation.preset if stage.augmented else "none"
     details["views"] = 0 if not kept.features else kept.features["train"].views.count
+    augmented = stage.augmented and (not kept.features or details["views"])
+    details["augment"] = task.views.augmentation.preset if augmented else "none"
     if stage.share == 0:
         progress.remark(STAGE, "not better on validation than frozen features, which are kept")
         return Tuned(task.prefix, task.head, 0, details)

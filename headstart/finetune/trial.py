@@ -75,13 +75,22 @@ class Trials:
         return lower
 
     def views_help(self, problem: Problem, rate: float) -> bool:
-        """Whether learning from views is no worse than from the images alone, beyond chance."""
+        """Whether learning from views is no worse than from the images alone, beyond chance.
+
+        Views with which a trial diverges are no help.
+        """
         with_them = self._try(problem, rate, _SEEN)
-        without = self._try(without_views(problem), rate, _SEEN)
-        helps = with_them is None or without is None or not without.beats(with_them)
-        if not helps:
-            progress.remark(STAGE, "augmented views make it worse on validation: none are used")
-        return helps
+        if with_them is None and self._limits.reached():  # cut short, which tells nothing
+            return True
+        without = None if with_them is None else self._try(without_views(problem), rate, _SEEN)
+        reason = ""
+        if with_them is None:
+            reason = "a trial with augmented views diverged"
+        elif without is not None and without.beats(with_them):
+            reason = "augmented views make it worse on validation"
+        if reason:
+            progress.remark(STAGE, f"{reason}: none are used")
+        return not reason
 
     def _try(self, problem: Problem, rate: float, seen: int) -> Judgement | None:
         """Judge the learner after a short training; None where it diverged or was ended.
@@ -95,6 +104,7 @@ class Trials:
         images = int(_PART * self._epochs * len(problem.train.labels) / seen)
         images = max(self._tuning.batch_size, images)
         training = Training(self._learner, some(problem, images), self._tuning, Checkpoint(None))
+        training.told = False
         record = training.run(seen, rate, self._limits, retries=0)
         self._learner.set_state(begin)
         return training.judged if record.stopped in ("epochs", "patience") else None

@@ -9,6 +9,7 @@ from headstart.reporting.material import Material, Values, part
 from headstart.reporting.wording import between, count, percent
 
 _MOST_CLASSES = 20
+_HEAD = "a linear head on frozen features"  # whatever the classifier is
 
 
 def growth(material: Material) -> Section | None:
@@ -32,7 +33,7 @@ def _curve(points: list[Values], expected: Values) -> Markup:
     if expected:
         series.insert(0, _series("expected", "second", [points[-1], expected]))
     said = [f"{one['images']:,} {percent(one['accuracy'])}" for one in every]
-    told = f"Accuracy by the number of training images: {'; '.join(said)}"
+    told = f"Accuracy of {_HEAD} by the number of training images: {'; '.join(said)}"
     told += ", which is what is expected." if expected else "."
     columns = [Column(one, "number") for one in ("images", "accuracy", "95% interval")]
     rows = [
@@ -44,7 +45,7 @@ def _curve(points: list[Values], expected: Values) -> Markup:
         for one in every
     ]
     return figure(
-        "Accuracy with fewer and with more images",
+        f"Accuracy of {_HEAD}, with fewer and with more images",
         [line_chart(x, y, series, told), legend(series)],
         unfold("Numbers: learning curve", table("Learning curve", columns, rows)),
     )
