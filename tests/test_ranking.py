@@ -180,13 +180,16 @@ def test_what_cannot_be_ranked(backbones: Any, sizes: Any, message: str) -> None
 
 
 def test_a_size_that_one_of_them_does_not_take(remarks: list[str]) -> None:
-    recipe, names = replace(RECIPE, weights=None), ["Tiny", "tiny", "VGG-16"]
+    recipe = replace(RECIPE, weights=None, resize="squash")
+    names = ["Tiny", "tiny", "VGG-16"]
     found = find_candidates(recipe, names, np.array([24, 16]), "cpu")  # type: ignore[arg-type]
     assert [(one.backbone, one.image_size) for _, one in found] == [
         ("tiny", (16, 16)),
         ("tiny", (24, 24)),
     ]
-    assert remarks == [f"vgg16 takes no less than 32 pixels: not {size}" for size in (16, 24)]
+    assert list(filter(None, remarks)) == [
+        f"vgg16 takes no less than 32 pixels: not {size}" for size in (16, 24)
+    ]
 
 
 def test_too_few_images(folder: Path) -> None:

@@ -178,6 +178,7 @@ def _draw(panel: Any, rows: list[Ranked], colour: str, *, early: bool) -> None:
     if not rows:
         return
     name = printable(rows[0].backbone).replace("$", r"\$")  # which would begin a formula
+    name = f" {name}" if name.startswith("_") else name  # which the legend would leave out
     accuracy = [_accuracy(one) for one in rows]
     below = [_accuracy(one) - (one.low or 0.0) for one in rows]
     above = [(one.high or 1.0) - _accuracy(one) for one in rows]
