@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from headstart.backbones import Backbone, load_backbone
 from headstart.cache import make_room
-from headstart.cut import CutPoint, cut_at
+from headstart.cut import CutPoint, cut_at, is_count
 from headstart.engine import choose_engine, resolve_precision
 from headstart.errors import HeadstartError
 from headstart.features import extract as make_features
@@ -44,7 +44,11 @@ def freeze(model: Any) -> Any:
 
     Returns:
         The same model.
+
+    Raises:
+        HeadstartError: It is no Keras model.
     """
+    _check_kind(model, load_keras().layers.Layer)
     model.trainable = False
     _forget_compiled(model)
     return model
@@ -69,15 +73,16 @@ def unfreeze(model: Any, last: int = 20) -> tuple[str, ...]:
         The names of the layers that learn, in order.
 
     Raises:
-        HeadstartError: There are not as many layers, or none of them has weights to learn. The
-            model is left as it was.
+        HeadstartError: It is no Keras model, there are not as many layers, or none of them has
+            weights to learn. The model is left as it was.
     """
     keras = load_keras()
+    _check_kind(model, keras.Model)
     layers = list(_leaves(model, keras))
-    if not 0 <= last <= len(layers):
+    if not is_count(last, len(layers)):
         raise HeadstartError(
-            f"The last {last} layers of '{model.name}' cannot be unfrozen. Expected a number from "
-            f"0 to {len(layers)}, as many as it has. Choose another number."
+            f"The last {last!r} layers of '{model.name}' cannot be unfrozen. Expected a number "
+            f"from 0 to {len(layers)}, as many as it has. Choose another number."
         )
     chosen = layers[len(layers) - last :]
     if last and not any(_can_learn(layer, keras) for layer in chosen):
@@ -93,6 +98,14 @@ def unfreeze(model: Any, last: int = 20) -> tuple[str, ...]:
         _let_learn(layer, keras)
     _forget_compiled(model)
     return tuple(layer.name for layer in chosen if layer.trainable_weights)
+
+
+def _check_kind(model: Any, kind: Any) -> None:
+    if not isinstance(model, kind):
+        raise HeadstartError(
+            f"model cannot be a {type(model).__name__}. Expected a Keras model. Build one, such as "
+            "headstart.load_backbone('efficientnet_lite0').build((224, 224))."
+        )
 
 
 def _leaves(model: Any, keras: Any) -> Iterator[Any]:

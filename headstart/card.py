@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from headstart.backbones import BackboneInfo, find_backbone
+from headstart.backbones import BackboneInfo, find_backbone, short_name
 from headstart.backbones.catalogue import HUB_PREFIX, OWN_PREFIX
 from headstart.dataset import Dataset
 from headstart.evaluation import Evaluation
@@ -81,16 +81,16 @@ def _parts(dataset: Dataset, recipe: Recipe, data: dict[str, Any], backbone_rows
 
 
 def _backbone_rows(recipe: Recipe, backbone: BackboneInfo | None) -> str:
-    own = recipe.backbone.startswith(OWN_PREFIX)
-    if own:
-        name, licence = recipe.backbone, "the user's own"
+    called = short_name(recipe.backbone) if backbone is None else backbone.name
+    if called.startswith(OWN_PREFIX):
+        name, licence = called, "the user's own"
         source = "the user's own model" if backbone is None else escape(backbone.paper)
         weights = "those of the model, without its classifier"
-    elif recipe.backbone.startswith(HUB_PREFIX):
-        name, licence, weights = recipe.backbone, "that of the preset", "those of the preset"
+    elif called.startswith(HUB_PREFIX):
+        name, licence, weights = called, "that of the preset", "those of the preset"
         source = "a preset of KerasHub" if backbone is None else escape(backbone.paper)
     else:
-        info = backbone or find_backbone(recipe.backbone)
+        info = backbone or find_backbone(called)
         name, licence, source = info.name, info.licence, info.paper
         weights = "random" if recipe.weights is None else escape(recipe.weights)
     return f"""| backbone | {name}, weights: {weights}, {escape(recipe.depth)} |

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from headstart import progress
+from headstart.asked import as_recipe
 from headstart.dataset import Dataset
 from headstart.errors import HeadstartError
 from headstart.evaluation import Evaluation, evaluate
@@ -82,7 +83,7 @@ def check_folds(folds: int) -> int:
 
 def cross_validate(
     source: str | os.PathLike[str] | Dataset,
-    recipe: Recipe | None = None,
+    recipe: Recipe | str | os.PathLike[str] | None = None,
     *,
     folds: int = FOLDS,
     device: str = "auto",
@@ -101,7 +102,7 @@ def cross_validate(
         HeadstartError: A choice that does not exist, or images that cannot be decoded.
     """
     check_folds(folds)
-    recipe = without_search(NAMED["frozen"] if recipe is None else recipe)
+    recipe = without_search(as_recipe(recipe, NAMED["frozen"]))
     prefix, recipe = choose_prefix(recipe, device)
     prepared = prepare(source, recipe, prefix, math.inf, Stopwatch())
     return cross_validate_prepared(prepared, recipe, folds)

@@ -11,6 +11,7 @@ import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, TypeAlias
 
 from headstart.errors import HeadstartError
@@ -96,10 +97,10 @@ def cut_before_last(model: Any, layers: int) -> Cut:
         HeadstartError: `layers` is negative or more than the model has, or a model of another kind.
     """
     graph = _Graph(flatten(model))
-    if not 0 <= layers <= len(graph.layers):
+    if not is_count(layers, len(graph.layers)):
         raise HeadstartError(
-            f"The last {layers} layers of '{model.name}' cannot learn. Expected a number from 0 to "
-            f"{len(graph.layers)}, as many as it has. Choose another number."
+            f"The last {layers!r} layers of '{model.name}' cannot learn. Expected a number from 0 "
+            f"to {len(graph.layers)}, as many as it has. Choose another number."
         )
     learns = graph.layers[len(graph.layers) - layers :]
     needed = set(map(id, learns))
@@ -107,6 +108,11 @@ def cut_before_last(model: Any, layers: int) -> Cut:
         one for one in reversed(graph.places) if needed <= {id(layer) for layer in one.after}
     )
     return graph.split(place, learns)
+
+
+def is_count(layers: object, most: int) -> bool:
+    """Whether it is a number of layers, from 0 to `most`."""
+    return isinstance(layers, Integral) and 0 <= int(layers) <= most
 
 
 def flatten(model: Any) -> Any:

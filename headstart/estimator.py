@@ -25,6 +25,7 @@ from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from headstart.asked import as_recipe, changed
 from headstart.bundle import Contents, load, save_bundle
 from headstart.classifier import Classifier
 from headstart.errors import HeadstartError
@@ -90,7 +91,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     random_state: int | np.random.RandomState | None = None
     time_limit: float | None = None
     device: str = "auto"
-    recipe: Recipe | None = None
+    recipe: Recipe | str | os.PathLike[str] | None = None
 
     def fit(self, X: Any, y: Any) -> ImageClassifier:  # noqa: N803
         """Learn from images.
@@ -154,14 +155,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _choices(self) -> Recipe:
         """The recipe that the parameters make."""
-        recipe = NAMED["frozen"] if self.recipe is None else self.recipe
-        if not isinstance(recipe, Recipe):
-            raise HeadstartError(
-                f"recipe cannot be {recipe!r}. Expected a Recipe or None. Read a file with "
-                "headstart.recipe.read_recipe."
-            )
+        recipe = as_recipe(self.recipe, NAMED["frozen"])
         tuning = replace(recipe.tuning, **self._given(Tuning))
-        recipe = replace(without_search(recipe), tuning=tuning, **self._given(Recipe))
+        recipe = changed(without_search(recipe), {**self._given(Recipe), "tuning": tuning})
         state = self.random_state
         if isinstance(state, np.random.RandomState):
             state = state.randint(2**31)

@@ -227,6 +227,7 @@ class FitOptions:
         Raises:
             HeadstartError: A choice that does not exist, or a recipe that cannot be read.
         """
+        from headstart.asked import changed
         from headstart.recipe import AUTO, OWN, Recipe, read_recipe
         from headstart.tuning import Tuning
 
@@ -245,9 +246,7 @@ class FitOptions:
             chosen["image_size"] = whole_number(self.image_size, "--image-size", (AUTO, OWN))
         if chosen.get("weights") == "none":
             chosen["weights"] = None
-        if self.unfreeze is not None and self.unfreeze.isdecimal():
-            chosen["unfreeze"] = int(self.unfreeze)
-        return replace(recipe, **chosen, tuning=tuning)
+        return changed(recipe, {**chosen, "tuning": tuning})
 
     def unused(self, recipe: Recipe) -> str:
         """Which options were given for something that the recipe leaves out; "" where none was.

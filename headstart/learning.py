@@ -189,7 +189,7 @@ def choose_prefix(recipe: Recipe, device: str) -> tuple[Prefix, Recipe]:
     )
     info = backbone.info
     image_size = recipe.height_and_width or (info.image_size, info.image_size)
-    recipe = replace(recipe, backbone=info.name, image_size=image_size, precision=precision)
+    recipe = replace(recipe, backbone=backbone.name, image_size=image_size, precision=precision)
     if info.source == "own":
         recipe = replace(recipe, preprocessing=info.preprocessing)
     return make_prefix(backbone, image_size, engine, precision), recipe

@@ -17,6 +17,14 @@ class Resize(StrEnum):
     PAD = "pad"
 
 
+class OneResize(StrEnum):
+    """The same, where nothing is found out."""
+
+    SQUASH = "squash"
+    CROP = "crop"
+    PAD = "pad"
+
+
 class ClassWeight(StrEnum):
     """How classes of different size count."""
 

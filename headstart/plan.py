@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from headstart.errors import HeadstartError
 
@@ -47,15 +48,21 @@ def times_of(time_limit: float | None, start: float, images: int = 0) -> Times:
     Without a limit, no image is left out, and all that is optional is planned for `usual_seconds`.
 
     Raises:
-        HeadstartError: The limit is not above 0.
+        HeadstartError: The limit is no number above 0.
     """
     if time_limit is None:
         return Times(until=_end(start, usual_seconds(images)))
-    if not time_limit > 0:
+    if not _is_seconds(time_limit):
         raise HeadstartError(
-            f"The time limit cannot be {time_limit}. Expected seconds, more than 0."
+            f"The time limit cannot be {time_limit!r}. Expected seconds, more than 0, such as 60."
         )
     return Times(_end(start, time_limit), _end(start, time_limit))
+
+
+def _is_seconds(given: object) -> bool:
+    if isinstance(given, bool) or not isinstance(given, Real):
+        return False
+    return float(given) > 0
 
 
 def _end(start: float, seconds: float) -> float:

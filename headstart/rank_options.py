@@ -13,9 +13,9 @@ from headstart.network_options import (
     Device,
     DeviceOption,
     JsonOption,
+    OneResize,
     Precision,
     PrecisionOption,
-    Resize,
     SeedOption,
 )
 from headstart.options import split_list, whole_number
@@ -37,8 +37,8 @@ class RankOptions:
         float | None,
         typer.Option(help="Seconds after which no more is tried.", show_default="none"),
     ] = None
-    resize: Annotated[Resize, typer.Option(help="Change the aspect ratio, crop, or pad.")] = (
-        Resize.SQUASH
+    resize: Annotated[OneResize, typer.Option(help="Change the aspect ratio, crop, or pad.")] = (
+        OneResize.SQUASH
     )
     class_weight: Annotated[
         ClassWeight, typer.Option(help="How classes of different size count.")

@@ -12,6 +12,7 @@ from headstart.backbones.own_pixels import CHOICES as PREPROCESSINGS
 from headstart.engine import PRECISIONS
 from headstart.errors import HeadstartError
 from headstart.images import RESIZE_MODES
+from headstart.scan import encodable
 from headstart.tuning import Tuning, check_names, tuning_from_dict
 
 HEADS = ("auto", "linear", "mlp", "prototype")
@@ -19,6 +20,7 @@ CLASS_WEIGHTS = ("auto", "balanced", "none")
 RESIZES = ("auto", *RESIZE_MODES)
 AUGMENTS = ("auto", "none", "light", "strong")
 AUTO = "auto"
+IMAGENET = "imagenet"
 OWN = "own"
 LARGEST_SIZE = 2048
 MOST_VIEWS = 12  # that a prediction can be averaged over
@@ -63,7 +65,7 @@ class Recipe:
     """
 
     backbone: str = "efficientnet_lite0"
-    weights: str | None = "imagenet"
+    weights: str | None = IMAGENET
     preprocessing: str = "auto"
     image_size: tuple[int, int] | int | str | None = AUTO
     resize: str = AUTO
@@ -91,6 +93,8 @@ class Recipe:
         _one_of("augment", self.augment, AUGMENTS)
         _check_flag("flip", self.flip)
         self._check_numbers()
+        if isinstance(self.unfreeze, str) and self.unfreeze.isdecimal():
+            object.__setattr__(self, "unfreeze", int(self.unfreeze))
         if not _is_whole(self.unfreeze, 0, 100_000):
             _check_text("unfreeze", self.unfreeze, "a number of layers, or a name such as 'block'")
         given: object = self.tuning  # JSON and TOML give a table
@@ -104,6 +108,12 @@ class Recipe:
         _check_text("backbone", self.backbone, "a name such as 'efficientnet_lite0'")
         if self.weights is not None:
             _check_text("weights", self.weights, "'imagenet', the path of a file, or None")
+        if self.backbone == AUTO and self.weights != IMAGENET:
+            raise HeadstartError(
+                f"The backbone cannot be found out with the weights {self.weights or 'none'!r}. "
+                "Expected 'imagenet': those of each. Name the backbone that they are for, or leave "
+                "them out."
+            )
         for name in ("validation_fraction", "test_fraction"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 < value < 0.5:
@@ -148,8 +158,10 @@ class Recipe:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The choices as JSON values."""
+        """The choices as JSON values; of the names of files, bytes that are no text as escapes."""
         values = asdict(self)
+        for name in ("backbone", "weights"):
+            values[name] = None if values[name] is None else encodable(values[name])
         if isinstance(self.image_size, tuple):
             values["image_size"] = list(self.image_size)
         return values
@@ -200,7 +212,7 @@ def read_recipe(source: str | Path) -> Recipe:
     if str(source) in NAMED:
         return NAMED[str(source)]
     try:
-        values = tomllib.loads(Path(source).read_text(encoding="utf-8"))
+        values = tomllib.loads(Path(source).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise HeadstartError(
             f"The recipe '{source}' cannot be read: {error}. Expected a TOML file, or one of: "

@@ -104,7 +104,7 @@ class Run:
             "bundle": None
             if self.bundle is None
             else os.fsencode(self.bundle).decode(errors="backslashreplace"),
-            "backbone": self.recipe.backbone,
+            "backbone": self.classifier.prefix.identity.backbone,
             "image_size": list(self.classifier.image_size),
             "head": self.classifier.head.kind,
             "classes": list(self.classifier.class_names),

@@ -41,7 +41,7 @@ def run_summary(run: Run) -> str:
         f"{len(classifier.class_names)} classes; {images['train']} images to train, "
         f"{images['validation']} to validate, {images['test']} to test; "
         f"{len(run.skipped)} files skipped.",
-        f"{run.recipe.backbone}, {run.recipe.depth}, at {height} x {width}, "
+        f"{classifier.prefix.identity.backbone}, {run.recipe.depth}, at {height} x {width}, "
         f"{run.recipe.resize}; {classifier.head.kind} head.",
         *_choice_lines(run.choice),
         *_tuning_lines(run.fine_tuning),
@@ -222,13 +222,14 @@ def ranking_text(ranking: Ranking) -> str:
         for one in ranking.rows
     ]
     best, seconds = ranking.best, ranking.seconds
+    backbone = shlex.quote(displayable(best.backbone))
     return "\n".join(
         [
             table(rows),
             "",
             *(f"Note: {displayable(text)}" for text in ranking.warnings),
             f"Recommended: {displayable(ranking.reason)}",
-            f"  --backbone {shlex.quote(best.backbone)} --image-size {best.image_size}",
+            f"  --backbone {backbone} --image-size {best.image_size}",
             f"{ranking.images} images to train on; accuracy of a linear head on frozen features, "
             f"cross-validated; {seconds['total']:.1f} seconds.",
         ]

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headstart import bundle, progress
+from headstart.asked import as_recipe
 from headstart.card import model_card
 from headstart.checkup import CheckUp, examine
 from headstart.classifier import Classifier
@@ -42,7 +43,7 @@ _CHECK_UP = 0.1  # of the time that is left, at most
 
 def fit(
     source: str | os.PathLike[str] | Dataset,
-    recipe: Recipe | None = None,
+    recipe: Recipe | str | os.PathLike[str] | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -54,7 +55,8 @@ def fit(
     Args:
         source: A folder with one folder a class, a folder with train/validation/test folders, a CSV
             file, a zip of any of these, or what `read_dataset` gave.
-        recipe: The choices; `Recipe()` where it is left out.
+        recipe: The choices; `Recipe()` where it is left out. A path or a name is read, as by
+            `read_recipe`.
         out: Where to save the bundle; None saves nothing.
         device: `auto`, `cpu` or `gpu`.
         time_limit: Seconds. What the recipe leaves open is chosen so that the run ends by then.
@@ -69,7 +71,7 @@ def fit(
         HeadstartError: A choice that does not exist, weights that are not here, a place that cannot
             be written.
     """
-    recipe = recipe or Recipe()
+    recipe = as_recipe(recipe, Recipe())
     watch = Stopwatch()
     times_of(time_limit, watch.start)  # a wrong limit is told before any work
     if folds is not None:

@@ -108,6 +108,13 @@ def test_counts_as_keras_counts(last: int) -> None:
     assert not [one for one in model.layers if isinstance(one, norm) and one.trainable]
 
 
+@pytest.mark.parametrize("change", [freeze, unfreeze])
+@pytest.mark.parametrize("model", [None, "tiny"])
+def test_what_is_no_model(change: Callable[[Any], Any], model: Any) -> None:
+    with pytest.raises(HeadstartError, match=rf"cannot be a {type(model).__name__}\. Expected a K"):
+        change(model)
+
+
 def test_models_inside_a_model_are_counted_layer_by_layer() -> None:
     inputs = keras.Input((32, 32, 3), dtype="uint8")
     tail = keras.Sequential([keras.layers.Dense(8, name="a"), keras.layers.Dense(8, name="b")])
@@ -139,8 +146,8 @@ def test_batch_norm_inside_a_layer_stays() -> None:
     assert not pair.norm.trainable
 
 
-@pytest.mark.parametrize("last", [-1, 12, 1000])
-def test_a_number_that_is_not_there(last: int) -> None:
+@pytest.mark.parametrize("last", [-1, 12, 1000, 2.5])
+def test_a_number_that_is_not_there(last: Any) -> None:
     model = backbone()
     with pytest.raises(HeadstartError, match=rf"The last {last} layers of 'tiny'.*from 0 to 11"):
         unfreeze(model, last)

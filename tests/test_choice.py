@@ -138,9 +138,9 @@ def test_those_whose_weights_are_here_are_tried() -> None:
     assert "tiny" not in names
 
 
-@pytest.mark.parametrize("image_size", [None, (32, 48)])
-def test_one_square_for_all_backbones(image_size: Any) -> None:
-    with pytest.raises(HeadstartError, match="a square for all"):
+@pytest.mark.parametrize(("image_size", "told"), [(None, "'own'"), ((32, 48), r"\(32, 48\)")])
+def test_one_square_for_all_backbones(image_size: Any, told: str) -> None:
+    with pytest.raises(HeadstartError, match=rf"image size {told}\. Expected a square for all"):
         fit(trained().photos, Recipe(backbone="auto", image_size=image_size))
 
 

@@ -148,9 +148,16 @@ def test_a_sequential_tutorial_model_is_unfolded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "text"), [(-1, "The last -1 layers"), (5, "from 0 to 4"), (1000, "Choose another")]
+    ("layers", "text"),
+    [
+        (-1, "The last -1 layers"),
+        (5, "from 0 to 4"),
+        (1000, "Choose another"),
+        ("3", "The last '3' layers of .* Expected a number from 0 to 4"),
+        (2.5, "The last 2.5 layers"),
+    ],
 )
-def test_a_number_of_layers_that_cannot_be(layers: int, text: str) -> None:
+def test_a_number_of_layers_that_cannot_be(layers: Any, text: str) -> None:
     with pytest.raises(HeadstartError, match=text):
         cut_before_last(small(), layers)
 

@@ -247,7 +247,7 @@ def test_labels_that_do_not_fit(labels: Any, text: str) -> None:
     ("choices", "text"),
     [
         ({"head": "forest"}, r"head cannot be 'forest'\. Expected one of: auto, linear"),
-        ({"recipe": "tutorial"}, r"recipe cannot be 'tutorial'\. Expected a Recipe.*read_recipe"),
+        ({"recipe": {"head": "mlp"}}, r"recipe cannot be a dict\. Expected a Recipe, the path"),
         ({"time_limit": 0}, r"The time limit cannot be 0\. Expected seconds, more than 0"),
         ({"backbone": "big"}, "big"),
         ({"device": "tpu"}, "Unknown device 'tpu'"),

@@ -50,7 +50,8 @@ def test_from_preset_to_bundle(photos: Path, tmp_path: Path) -> None:
         photos, Recipe(backbone=f"hub:{preset}", image_size=None, unfreeze=0, **QUICK), out=out
     )
     side = (SIDE, SIDE)
-    assert (run.recipe.backbone, run.recipe.image_size) == ("hub_small_dino", side)
+    assert (run.recipe.backbone, run.recipe.image_size) == (f"hub:{preset}", side)
+    assert run.to_dict()["backbone"] == "hub_small_dino"
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "| backbone | hub_small_dino, weights: those of the preset" in card
     assert "| source | KerasHub, DINOV2Backbone, preset Small DINO |" in card

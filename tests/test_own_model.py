@@ -278,7 +278,8 @@ def test_from_file_to_bundle(image_folder: MakeFolder, tmp_path: Path) -> None:
         backbone=str(path), image_size=None, resize="squash", unfreeze=0, precision="float32"
     )
     run = headstart.fit(photos, recipe, out=out)
-    assert (run.recipe.backbone, run.recipe.image_size) == ("own_earlier", (SIDE, SIDE))
+    assert (run.recipe.backbone, run.recipe.image_size) == (str(path), (SIDE, SIDE))
+    assert run.to_dict()["backbone"] == "own_earlier"
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "| backbone | own_earlier, weights: those of the model" in card
     assert "| licence of the backbone's weights | the user's own |" in card

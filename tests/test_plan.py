@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -43,8 +44,8 @@ def test_any_time_can_be_allowed() -> None:
     assert times_of(math.inf, 1000.0) == Times()
 
 
-@pytest.mark.parametrize("seconds", [0, -1, math.nan])
-def test_a_limit_that_is_none(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [0, -1, math.nan, "30", True, [60]])
+def test_a_limit_that_is_none(seconds: Any) -> None:
     with pytest.raises(HeadstartError, match=r"time limit cannot be .* more than 0"):
         times_of(seconds, 0.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from conftest import make_image_folder
 from small_race import note_images, shrink_race
 from tiny_run import fresh_cache, trained
 
-from headstart import HeadstartError, MissingExtra, Ranked, Ranking, fit, rank
+from headstart import HeadstartError, MissingExtra, Ranked, Ranking, fit, progress, rank
 from headstart.heads import HeldOut
 from headstart.preparation import prepare
 from headstart.ranking import choice
 from headstart.ranking import race as module
+from headstart.ranking.choice import find_candidates
 from headstart.ranking.race import Judged, leaders, round_sizes
 from headstart.recipe import Recipe
 
@@ -35,6 +36,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fresh_cache(monkeypatch, tmp_path / "cache")
     shrink_race(monkeypatch)
     return tmp_path
+
+
+@pytest.fixture
+def remarks() -> Iterator[list[str]]:
+    told: list[str] = []
+    with progress.listen(lambda event: told.append(event.message)):
+        yield told
 
 
 def ranked(sizes: Sequence[int] = SIZES, **options: Any) -> Ranking:
@@ -171,12 +179,33 @@ def test_no_time_for_one() -> None:
         (["tiny"], [0], "image size cannot be 0"),
         (["tiny"], [4096], "image size cannot be 4096"),
         (["vgg16"], [16], "None of vgg16 takes images of 16 pixels"),
-        (["vgg16"], [64], "vgg16"),
+        (["vgg16"], [64], "put it into '.*models' or, where weights can be given, give it with"),
+        ("tiny", [32], r"backbones cannot be 'tiny'\. Expected a list .* backbones=\["),
+        ([], [32], r"backbones cannot be \[\]\. Expected a list with at least one"),
+        (["tiny", 3], [32], r"A backbone to compare cannot be 3\. Expected its name"),
+        (["auto"], [32], r"A backbone to compare cannot be 'auto'\. .* leave the backbones out"),
+        (["tiny"], 32, r"sizes cannot be 32\. Expected a list .* sizes=\[224, 320\]"),
+        (["tiny"], [], r"sizes cannot be \[\]"),
+        (["tiny"], [(32, 48)], r"A size to compare cannot be \(32, 48\)\. Expected the pixels of"),
+        (["tiny"], ["32"], r"A size to compare cannot be '32'"),
     ],
 )
-def test_what_cannot_be_ranked(backbones: list[str], sizes: list[int], message: str) -> None:
+def test_what_cannot_be_ranked(backbones: Any, sizes: Any, message: str) -> None:
     with pytest.raises(HeadstartError, match=message):
         rank(trained().photos, RECIPE, backbones=backbones, sizes=sizes)
+
+
+def test_a_size_that_one_of_them_does_not_take(remarks: list[str]) -> None:
+    recipe = replace(RECIPE, weights=None, resize="squash")
+    names = ["Tiny", "tiny", "VGG-16"]
+    found = find_candidates(recipe, names, np.array([24, 16]), "cpu")  # type: ignore[arg-type]
+    assert [(one.backbone, one.image_size) for _, one in found] == [
+        ("tiny", (16, 16)),
+        ("tiny", (24, 24)),
+    ]
+    assert list(filter(None, remarks)) == [
+        f"vgg16 takes no less than 32 pixels: not {size}" for size in (16, 24)
+    ]
 
 
 def test_too_few_images(folder: Path) -> None:
@@ -198,6 +227,12 @@ def ranking() -> Ranking:
 
 def test_the_front() -> None:
     assert [one.image_size for one in ranking().front()] == [2, 1]
+
+
+def test_any_name_can_be_drawn(folder: Path) -> None:
+    odd = replace(row(1, 0.9, 10.0), backbone="_a/$x^$_\x00\udcff.keras")
+    text = Ranking((odd,), odd, "why", 9, {"total": 1.0}).plot(folder / "plot.svg").read_text()
+    assert "_a/$x^$_\\x00\\xff.keras" in text
 
 
 @pytest.mark.parametrize("name", ["plot.svg", "plot.png", "plot.pdf"])
@@ -246,6 +281,8 @@ def test_the_command(
         (("--plot", "x.gif"), "cannot be written as 'x.gif'"),
         (("--time-limit", "-1"), "time limit cannot be"),
         (("--seed", "-1"), "seed"),
+        (("--resize", "auto"), "'auto' is not one of 'squash', 'crop', 'pad'"),
+        (("--backbones", "auto"), "A backbone to compare cannot be 'auto'"),
     ],
 )
 def test_options_that_cannot_be(

@@ -107,12 +107,27 @@ def test_only_the_listed_choices(name: str, allowed: tuple[str, ...], value: obj
         ("backbone", "", r"backbone cannot be ''\. Expected a name such as 'efficientnet_lite0'\."),
         ("backbone", None, r"backbone cannot be None\. Expected a name"),
         ("weights", "", r"weights cannot be ''\. Expected 'imagenet', the path of a file, or None"),
+        ("unfreeze", "", r"unfreeze cannot be ''\. Expected a number of layers"),
         ("weights", 5, r"weights cannot be 5\. Expected 'imagenet'"),
     ],
 )
 def test_refused(name: str, value: object, message: str) -> None:
     with pytest.raises(HeadstartError, match=f"^{message}"):
         recipe_from_dict({name: value})
+
+
+@pytest.mark.parametrize(("weights", "told"), [(None, "'none'"), ("a.h5", "'a.h5'")])
+def test_which_backbone_suits_is_found_with_weights_of_its_own(
+    weights: str | None, told: str
+) -> None:
+    message = rf"^The backbone cannot be found out with the weights {told}\. Expected 'imagenet'"
+    with pytest.raises(HeadstartError, match=message):
+        Recipe(backbone="auto", weights=weights)
+
+
+@pytest.mark.parametrize(("text", "value"), [("4", 4), ("0", 0), ("4a", "4a")])
+def test_digits_are_a_number_of_layers(text: str, value: int | str) -> None:
+    assert Recipe(unfreeze=text).unfreeze == value
 
 
 def test_unknown_names_are_listed_with_those_there_are() -> None:

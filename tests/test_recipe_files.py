@@ -35,6 +35,17 @@ def test_some_choices_are_enough(tmp_path: Path) -> None:
     assert read_recipe(tmp_path / "run.toml") == expected
 
 
+def test_as_windows_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('head = "mlp"\r\nunfreeze = "4"', encoding="utf-8-sig")
+    assert read_recipe(tmp_path / "run.toml") == Recipe(head="mlp", unfreeze=4)
+
+
+def test_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
+    odd = Recipe(backbone="odd \udcff.keras")
+    (tmp_path / "run.toml").write_text(write_recipe(odd), encoding="utf-8")
+    assert read_recipe(tmp_path / "run.toml").backbone == "odd \\xff.keras"
+
+
 def test_the_tutorial_has_its_numbers() -> None:
     recipe = read_recipe("tutorial")
     assert (recipe.head, recipe.head_epochs, recipe.unfreeze) == ("mlp", 10, 20)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headstart.backbones import hub, hub_network, hub_preset, own_model, own_network
+from headstart.backbones import catalogue, hub, hub_network, hub_preset, own_model, own_network
 from headstart.backbones.catalogue import BackboneInfo, find_backbone, list_backbones
 from headstart.backbones.own_pixels import CHOICES
 from headstart.backbones.settings import own_settings
@@ -24,8 +24,10 @@ __all__ = [
     "BackboneInfo",
     "build_classifier",
     "find_backbone",
+    "is_path_or_preset",
     "list_backbones",
     "load_backbone",
+    "short_name",
     "weights_here",
 ]
 
@@ -43,11 +45,19 @@ class Backbone:
         weights_digest: SHA-256 of that file (of all that counts in a preset), or a word for weights
             that come from no file; part of the key under which features are kept. Preprocessing
             that does not follow from an own model or a preset stands behind it.
+        given: What was asked for where that is not in the catalogue: the path of a model file, or
+            `hub:` and a preset.
     """
 
     info: BackboneInfo
     weights: Path | None
     weights_digest: str
+    given: str = ""
+
+    @property
+    def name(self) -> str:
+        """What `load_backbone` finds it by; `info.name` is for people, and for names of files."""
+        return self.given or self.info.name
 
     def build(self, image_size: tuple[int, int], *, pooling: bool = True) -> Any:
         """Build the frozen Keras model; float32, whatever the caller has set for other models.
@@ -157,15 +167,31 @@ def load_backbone(
     return Backbone(info, path, file_digest(path))
 
 
+def is_path_or_preset(name: str) -> bool:
+    """Whether `name` is the path of a model file or asks for a preset: not in the catalogue."""
+    return own_model.is_model_file(name) or hub.is_hub(name)
+
+
+def short_name(name: str) -> str:
+    """What the backbone that `load_backbone` finds by `name` is called; no file is looked at."""
+    if own_model.is_model_file(name):
+        return own_model.plain_name(Path(name))
+    if hub.is_hub(name):
+        wanted = name.removeprefix(hub.SCHEME)
+        return hub.plain_name(wanted, Path(wanted))
+    return name if catalogue.is_brought(name) else find_backbone(name).name
+
+
 def _check_preprocessing(name: str, preprocessing: str) -> None:
     if preprocessing not in CHOICES:
         raise HeadstartError(
             f"The preprocessing cannot be {preprocessing!r}. Expected one of: {', '.join(CHOICES)}."
         )
-    if preprocessing != "auto" and not (own_model.is_model_file(name) or hub.is_hub(name)):
+    if preprocessing != "auto" and not is_path_or_preset(name):
+        info = find_backbone(name)
         raise HeadstartError(
-            f"The preprocessing of {name} cannot be '{preprocessing}'. Expected 'auto': it belongs "
-            "to its weights. Leave it out; it is for a model file of your own."
+            f"The preprocessing of {info.name} cannot be '{preprocessing}'. Expected 'auto': it "
+            "belongs to its weights. Leave it out; it is for a model file of your own."
         )
 
 
@@ -177,7 +203,7 @@ def _own(name: str, weights: str | os.PathLike[str] | None, preprocessing: str) 
         )
     path = Path(name).expanduser()
     info, digest = own_model.describe(path, preprocessing)
-    return Backbone(info, path, digest)
+    return Backbone(info, path, digest, name)
 
 
 def _preset(
@@ -188,7 +214,7 @@ def _preset(
             f"The preset '{name}' cannot take other weights ({weights}). Expected 'imagenet', the "
             "default: a preset brings its own. Leave the weights out."
         )
-    return Backbone(*hub.describe(name, preprocessing, download=download))
+    return Backbone(*hub.describe(name, preprocessing, download=download), name)
 
 
 def _check_size(info: BackboneInfo, image_size: tuple[int, int]) -> None:

@@ -83,7 +83,8 @@ def read_preset(folder: Path) -> Preset:
     if not folder.is_dir():
         raise HeadstartError(
             f"There is no preset folder '{folder}'. Expected a folder with {CONFIG} and {WEIGHTS}, "
-            "as save_to_preset of KerasHub writes it. Check the path."
+            "as save_to_preset of KerasHub writes it. Check the path; if it has moved, give "
+            '--backbone hub:DIR/FOLDER (in Python: backbone="hub:DIR/FOLDER").'
         )
     config = check_config(folder)
     files = _weights_of(folder)

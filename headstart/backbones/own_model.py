@@ -49,6 +49,11 @@ def is_model_file(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
+def plain_name(path: Path) -> str:
+    """What the model in a file is called here; may be part of the name of a file."""
+    return OWN_PREFIX + (re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")[:40] or "model")
+
+
 def describe(path: Path, preprocessing: str) -> tuple[BackboneInfo, str]:
     """Say what a model is as a backbone; loads Keras only for a file that was never seen.
 
@@ -66,9 +71,10 @@ def describe(path: Path, preprocessing: str) -> tuple[BackboneInfo, str]:
     if not path.is_file():
         raise HeadstartError(
             f"There is no model file '{path}'. Expected a .keras or .h5 file, or a name of a "
-            "backbone such as efficientnet_lite0. Check the path."
+            "backbone such as efficientnet_lite0. Check the path; if the file has moved, give "
+            '--backbone PATH (in Python: backbone="PATH").'
         )
-    name = OWN_PREFIX + (re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")[:40] or "model")
+    name = plain_name(path)
     digest = file_digest(path)
     facts = _facts(path, name, digest)
     kind = facts.preprocessing if preprocessing == "auto" else preprocessing

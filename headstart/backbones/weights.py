@@ -215,7 +215,7 @@ def _not_here(info: BackboneInfo, url: str, why: str) -> HeadstartError:
     return HeadstartError(
         f"The ImageNet weights of {info.name} are not here {why}. Expected to fetch {info.file} "
         f"from {url}. Fetch that file on a connected machine (headstart backbones fetch "
-        f"{info.name} --to DIR) and give it with --weights FILE "
-        '(in Python: weights="FILE"), or use efficientnet_lite0, whose weights come with the '
-        "install."
+        f"{info.name} --to DIR) and put it into '{_keras_folder()}' or, where weights can be "
+        'given, give it with --weights FILE (in Python: weights="FILE"), or use '
+        "efficientnet_lite0, whose weights come with the install."
     )

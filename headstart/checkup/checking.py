@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 
+from headstart.asked import as_recipe
 from headstart.checkup.examination import examine
 from headstart.checkup.result import CheckUp
 from headstart.dataset import Dataset
@@ -16,7 +17,7 @@ from headstart.stopwatch import Stopwatch
 
 def check(
     source: str | os.PathLike[str] | Dataset,
-    recipe: Recipe | None = None,
+    recipe: Recipe | str | os.PathLike[str] | None = None,
     *,
     device: str = "auto",
 ) -> CheckUp:
@@ -26,15 +27,15 @@ def check(
 
     Args:
         source: Images as `headstart.fit` takes them.
-        recipe: Backbone, image size, seed; what it leaves open is as in ``without_search``:
-            the backbone's own size, squashed.
+        recipe: Backbone, image size, seed, given as to `headstart.fit`; what it leaves open is as
+            in ``without_search``: the backbone's own size, squashed.
         device: `auto`, `cpu` or `gpu`.
 
     Raises:
         DatasetError: The data cannot be used.
         HeadstartError: A choice that does not exist, or weights that are not here.
     """
-    recipe, watch = without_search(recipe or Recipe()), Stopwatch()
+    recipe, watch = without_search(as_recipe(recipe, Recipe())), Stopwatch()
     prefix, recipe = choose_prefix(recipe, device)
     prepared = prepare(read(source, watch), recipe, prefix, math.inf, watch)
     return examine(prepared, min(prefix.identity.image_size), watch, seed=recipe.seed)

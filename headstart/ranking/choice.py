@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import time
@@ -11,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from headstart import progress
-from headstart.backbones import list_backbones, weights_here
+from headstart.asked import as_recipe
 from headstart.backbones.hub import is_hub
 from headstart.dataset import Dataset
 from headstart.errors import HeadstartError
@@ -24,19 +25,22 @@ from headstart.preparation import Prepared, data_warnings, mixed_order, prepare
 from headstart.ranking.measure import images_per_second, memory_bytes, model_bytes
 from headstart.ranking.race import STAGE, Choices, Examples, Race
 from headstart.ranking.result import Ranked, Ranking
+from headstart.ranking.wanted import least_size, wanted_backbones, wanted_sizes
 from headstart.recipe import AUTO, Recipe
+from headstart.scan import encodable
 from headstart.stopwatch import Stopwatch
 
 SIZES = (160, 224, 320, 448)  # pixels
 _AS_FAST = 0.9  # of the fastest counts as just as fast: speeds are measured
 _AS_GOOD = 1.05  # times the loss of the best counts as good, where it is not more beyond chance
 Rows = dict[Prefix, Ranked]
+Candidate = tuple[Prefix, Recipe]
 Recommend = Callable[[Race, Rows], tuple[Prefix, str]]
 
 
 def rank(
     source: str | os.PathLike[str] | Dataset,
-    recipe: Recipe | None = None,
+    recipe: Recipe | str | os.PathLike[str] | None = None,
     *,
     backbones: Sequence[str] | None = None,
     sizes: Sequence[int] | None = None,
@@ -50,8 +54,9 @@ def rank(
 
     Args:
         source: As for `fit`.
-        recipe: What is the same for all: resize, class weight, seed, precision, fractions.
-        backbones: Names; those whose weights are here where it is left out.
+        recipe: What is the same for all: resize (`auto` is `squash`), class weight, seed,
+            precision, fractions; as for `fit`.
+        backbones: As `Recipe` takes them; those whose weights are here where it is left out.
         sizes: Heights and widths in pixels; 160, 224, 320 and 448 where it is left out.
         device: `auto`, `cpu` or `gpu`.
         time_limit: Seconds after which no more is tried; what is not done by then is listed as
@@ -62,7 +67,7 @@ def rank(
         HeadstartError: A backbone that does not exist or whose weights are not here, a size that no
             backbone takes, too few images, or no candidate done within the time limit.
     """
-    recipe = recipe or Recipe()
+    recipe = as_recipe(recipe, Recipe())
     if recipe.resize == AUTO:
         recipe = replace(recipe, resize=RESIZE_MODES[0])
     watch = Stopwatch()
@@ -157,35 +162,30 @@ def _none_judged(race: Race) -> HeadstartError:
 
 def find_candidates(
     recipe: Recipe, backbones: Sequence[str] | None, sizes: Sequence[int] | None, device: str
-) -> list[tuple[Prefix, Recipe]]:
+) -> list[Candidate]:
     """Every backbone at every size that it takes, the smallest size first.
 
     Raises:
         HeadstartError: None is left, or as `rank`.
     """
-    known = list_backbones()
-    names = backbones or [one.name for one in known if one.source != "seeded" and weights_here(one)]
-    least = {one.name: one.least_size for one in known}
-    found, pixels = [], sorted(set(sizes or SIZES))
-    for size in pixels:
-        for name in dict.fromkeys(names):
-            asked = replace(recipe, backbone=name, image_size=size)
-            if size < least.get(name, 0):
-                why = f"{name} takes no less than {least[name]} pixels: not {size}"
-            else:
-                candidate = choose_prefix(asked, device)
-                if not (why := _of_one_size(candidate[0], size)):
-                    found.append(candidate)
-            if why and sizes:
-                progress.remark(STAGE, why)
-    if not sizes:
+    names = wanted_backbones(backbones)
+    found: list[Candidate] = []
+    given = wanted_sizes(sizes)
+    pixels = list(SIZES) if given is None else given
+    for size, name in itertools.product(pixels, names):
+        candidate, why = _at_size(recipe, name, size, device)
+        if candidate is not None:
+            found.append(candidate)
+        elif given:
+            progress.remark(STAGE, why)
+    if given is None:
         every = [
             choose_prefix(replace(recipe, backbone=one, image_size=None), device)
-            for one in dict.fromkeys(names)
+            for one in names
             if is_hub(one)
         ]
-        done = {one.identity for one, _ in found}
-        found += [one for one in every if one[0].identity not in done and _of_one_size(one[0], 0)]
+        found += [one for one in every if _of_one_size(one[0], 0)]
+    found = _once(found)
     if not found:
         raise HeadstartError(
             f"None of {', '.join(names)} takes images of "
@@ -193,6 +193,26 @@ def find_candidates(
             "Give larger --sizes."
         )
     return found
+
+
+def _at_size(recipe: Recipe, name: str, size: int, device: str) -> tuple[Candidate | None, str]:
+    """A backbone at a size; None where it cannot take it, and why."""
+    asked = replace(recipe, backbone=name, image_size=size)  # checks the size
+    if size < (least := least_size(name)):
+        return None, f"{name} takes no less than {least} pixels: not {size}"
+    candidate = choose_prefix(asked, device)
+    why = _of_one_size(candidate[0], size)
+    return (None if why else candidate), why
+
+
+def _once(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Each network once: two files may hold the same."""
+    found: dict[str, Candidate] = {}
+    for prefix, recipe in candidates:
+        first = found.setdefault(prefix.identity.key, (prefix, recipe))[1].backbone
+        if first != recipe.backbone:
+            progress.remark(STAGE, f"{recipe.backbone} is the same network as {first}")
+    return list(found.values())
 
 
 def _of_one_size(prefix: Prefix, size: int) -> str:
@@ -222,7 +242,8 @@ def _row(prefix: Prefix, race: Race, deadline: float) -> Ranked:
     top1 = None if backbone is None else backbone.info.top1
     done = [one[prefix] for one in race.rounds if prefix in one]
     status = race.status(prefix)
-    row = Ranked(identity.backbone, identity.image_size[0], status, top1=top1)
+    name = identity.backbone if backbone is None else encodable(backbone.name)
+    row = Ranked(name, identity.image_size[0], status, top1=top1)
     if not done:
         return row
     judged, first = done[-1], done[0]

@@ -33,7 +33,8 @@ from headstart.ranking import choice
 from headstart.ranking.memory import Memory, memory_of
 from headstart.ranking.race import Choices, Judged, Race
 from headstart.ranking.shapes import is_varied, shapes_of, worth_trying
-from headstart.recipe import AUTO, Recipe
+from headstart.recipe import AUTO, OWN, Recipe
+from headstart.scan import encodable
 from headstart.stopwatch import Stopwatch
 
 _WORTH = 0.95  # of the loss of the best frozen network: expect no more, or keep that
@@ -125,8 +126,8 @@ def _named(
     """The candidate that the details say is best."""
     best = details["best"]
     for prefix, recipe in candidates:
-        identity = prefix.identity
-        if (identity.backbone, identity.image_size[0]) == (best["backbone"], best["image_size"]):
+        named = encodable(recipe.backbone), prefix.identity.image_size[0]
+        if named == (best["backbone"], best["image_size"]):
             return prefix, recipe
     return None
 
@@ -172,8 +173,9 @@ def _square(recipe: Recipe) -> list[int] | None:
     height, width = recipe.height_and_width or (0, 1)  # a backbone's own is not one for all
     if height != width:
         raise HeadstartError(
-            f"The backbone cannot be found out with the image size {recipe.image_size}. Expected a "
-            "square for all, or 'auto'. Give one number."
+            "The backbone cannot be found out with the image size "
+            f"{recipe.image_size or repr(OWN)}. Expected a square for all, or 'auto'. Give one "
+            "number, or --image-size auto."
         )
     return [height]
 

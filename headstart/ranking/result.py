@@ -10,6 +10,7 @@ from typing import Any
 
 from headstart.errors import HeadstartError
 from headstart.extras import require
+from headstart.scan import printable
 
 _FORMATS = (".svg", ".png", ".pdf")
 
@@ -19,7 +20,8 @@ class Ranked:
     """One backbone at one image size.
 
     Attributes:
-        backbone: Its name.
+        backbone: What `fit --backbone` takes: its name, of a model of one's own the path, or `hub:`
+            and a preset.
         image_size: Height and width in pixels.
         status: `complete`, `dropped` (others were better on fewer images) or `unfinished` (time).
         images: How many training images the accuracy is of; 0 where there is none.
@@ -52,8 +54,8 @@ class Ranked:
 
     @property
     def name(self) -> str:
-        """Backbone and size."""
-        return f"{self.backbone} at {self.image_size}"
+        """Backbone and size, for people."""
+        return f"{printable(self.backbone)} at {self.image_size}"
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,8 @@ def _draw(panel: Any, rows: list[Ranked], colour: str, *, early: bool) -> None:
     """Points of one backbone with intervals; hollow where it was judged on fewer images."""
     if not rows:
         return
+    name = printable(rows[0].backbone).replace("$", r"\$")  # which would begin a formula
+    name = f" {name}" if name.startswith("_") else name  # which the legend would leave out
     accuracy = [_accuracy(one) for one in rows]
     below = [_accuracy(one) - (one.low or 0.0) for one in rows]
     above = [(one.high or 1.0) - _accuracy(one) for one in rows]
@@ -188,7 +192,7 @@ def _draw(panel: Any, rows: list[Ranked], colour: str, *, early: bool) -> None:
         alpha=0.5 if early else 1.0,
         elinewidth=0.8,
         capsize=2,
-        label=f"{rows[0].backbone}, fewer images" if early else rows[0].backbone,
+        label=f"{name}, fewer images" if early else name,
     )
     for one in rows:
         place = (_speed(one), _accuracy(one))

@@ -40,7 +40,10 @@ def _made_of(material: Material) -> Markup | None:
     choice = part(about, "choice")
     head = part(material.extra, "head")
     rows: list[tuple[str, Child]] = [
-        ("Backbone", [name(recipe["backbone"]), _reason(choice.get("reason"))]),
+        (
+            "Backbone",
+            [name(network.get("backbone", recipe["backbone"])), _reason(choice.get("reason"))],
+        ),
         (
             "Images",
             [

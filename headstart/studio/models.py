@@ -153,7 +153,7 @@ def _about(key: str, folder: Path, own: dict[str, Any]) -> dict[str, Any]:
         "accuracy": test["accuracy"],
         "low": test["low"],
         "high": test["high"],
-        "backbone": about["recipe"]["backbone"],
+        "backbone": about["prefix"]["backbone"],
         "image_size": about["image_size"],
         "unfreeze": tuned.get("unfreeze", about["recipe"]["unfreeze"]),
         "seconds": own.get("seconds"),
