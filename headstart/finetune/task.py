@@ -37,7 +37,7 @@ from headstart.prefix import Prefix, tuned_prefix
 from headstart.recipe import AUTO, Recipe
 
 Rows = npt.NDArray[np.int64]
-_FORMAT = 4  # raise it when the same run would train otherwise
+_FORMAT = 5  # raise it when the same run would train otherwise
 _AMPLE = 2  # times the epochs that are wanted: time enough to try things out before
 
 
