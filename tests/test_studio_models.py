@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from studio_place import Page, image_bytes, opened
 from tiny_run import CLASSES, RECIPE, fresh_cache, trained
 
 import headstart
+from headstart.comparison import Comparison, Side
 from headstart.reporting.material import read_material
-from headstart.studio import answering, works
+from headstart.studio import answering, shipping, works
 from headstart.studio.models import in_words
 from headstart.studio.place import open_place
 
@@ -167,6 +169,44 @@ def test_compare(page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert found["images"] == 12  # the test images, and no others
     assert found["a"]["right"] == found["b"]["right"]
     assert found["words"] == "Both are right for equally many of 12 images."
+
+
+def _second(place: Path, answers: list[list[Any]]) -> Path:
+    """The same model again, as if it had been tested on those images."""
+    models = place / ".headstart" / "models"
+    shutil.copytree(models / "1", models / "2")
+    (models / "2.json").write_text(json.dumps({"answers": answers}))
+    return models / "2"
+
+
+def test_what_one_has_learned_from_is_left_out_of_the_comparison(
+    page: Page, place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fresh_cache(monkeypatch, tmp_path)
+    paths = [one.relative_to(place).as_posix() for one in sorted(place.glob("*/*.png"))]
+    second = _second(place, [[one, one.split("/")[0], "roses", 0.5] for one in paths])
+    try:
+        found = page.get("/api/models/1/compare/2")
+    finally:
+        shutil.rmtree(second)
+    assert (found["images"], found["a"]["seen"]) == (12, 0)
+    assert found["a"]["accuracy"] == trained().run.evaluation.accuracy
+    assert found["words"].endswith("48 images are left out: one of the two learned from them.")
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "words"),
+    [
+        (0, 0, "The second is right for 1 more of 4 images. This may be chance."),
+        (2, 0, "This may be chance. The first was trained on some of these images, so it looks"),
+        (0, 2, "The second was trained on some of these images, so it looks better than it is."),
+        (2, 1, "Both were trained on some of these images, so they look better than they are."),
+    ],
+)
+def test_a_comparison_in_words(a: int, b: int, words: str) -> None:
+    sides = [Side("x", right, right / 4, 0, 1, seen, ()) for right, seen in ((2, a), (3, b))]
+    found = Comparison(4, sides[0], sides[1], 0.25, -0.5, 0.7, 1.0, (), None, ())
+    assert words in shipping.in_words(found)
 
 
 def test_usage_has_the_place_of_the_bundle(page: Page, place: Path) -> None:

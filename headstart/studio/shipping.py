@@ -50,6 +50,8 @@ def pack(files: Sequence[tuple[Path, str]], target: Path) -> None:
 def compare_models(models: Models, a: str, b: str) -> dict[str, Any]:
     """Two models on the test images of both that are still in the project, as JSON values.
 
+    They are of the images that neither was trained on, where there are some.
+
     Raises:
         NotThere: There is no such model.
         DatasetError: None of those images is left.
@@ -64,7 +66,7 @@ def compare_models(models: Models, a: str, b: str) -> dict[str, Any]:
             "the project. Train again to compare."
         )
     found = compare(folders[0], folders[1], dataset)
-    return {**found.to_dict(), "words": in_words(found)}
+    return {**(found.unseen or found).to_dict(), "words": in_words(found)}
 
 
 def _only(dataset: Dataset, shown: set[str], classes: set[str]) -> Dataset:
@@ -100,9 +102,21 @@ def in_words(found: Comparison) -> str:
     if more:
         sure = "This is more than chance" if judged.beyond_chance else "This may be chance"
         text = f"{text} {sure}."
-    if judged.a.seen or judged.b.seen:
-        text += " One of them was trained on some of these images, so it looks better than it is."
+    text += _left_out(found.images - judged.images, "one of the two learned from {}")
+    seen = judged.a.seen, judged.b.seen
+    if any(seen):
+        who = "Both were" if all(seen) else f"The {'first' if seen[0] else 'second'} was"
+        so = "they look better than they are" if all(seen) else "it looks better than it is"
+        text += f" {who} trained on some of these images, so {so}."
     return text
+
+
+def _left_out(number: int, why: str) -> str:
+    """A sentence on images that were not used, "" on none; `why` has a place for the pronoun."""
+    if not number:
+        return ""
+    verb, them = ("is", "it") if number == 1 else ("are", "them")
+    return f" {count(number, 'image')} {verb} left out: {why.format(them)}."
 
 
 def usage(folder: Path) -> dict[str, str]:
