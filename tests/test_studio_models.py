@@ -226,6 +226,24 @@ def test_export_of_the_bundle(page: Page, tmp_path: Path) -> None:
         archive.extractall(tmp_path / "bundle")
     assert headstart.load(tmp_path / "bundle").class_names == CLASSES
     assert page.client.get("/api/models/1/exports/other.zip").status_code == 404
+    told = page.get("/api/models/1/exported")
+    assert told["files"] == [{"file": "flowers-1-bundle.zip", "to": "bundle", "int8": False}]
+    assert [one["export"]["to"] for one in told["jobs"]] == ["bundle"]
+
+
+def test_exports_are_told_by_the_end_of_their_names(tmp_path: Path) -> None:
+    place = open_place(tmp_path / ".flowers")
+    folder = shipping.exports_of(place, "1")
+    folder.mkdir(parents=True)
+    name = shipping.export_name(place, "1", "onnx", int8=True)
+    for one in (name, "before-1-keras.zip", "x-1-keras.txt", ".x-1-hub.zip", "x-2-hub.zip"):
+        (folder / one).touch()
+    found = shipping.finished_exports(place, "1")
+    assert name == "flowers-1-onnx-int8.zip"
+    assert [(one["file"], one["to"], one["int8"]) for one in found] == [
+        ("before-1-keras.zip", "keras", False),
+        (name, "onnx", True),
+    ]
 
 
 @pytest.mark.parametrize("wanted", [{"to": "x"}, {"to": "keras", "int8": True}, {"to": "../x"}])

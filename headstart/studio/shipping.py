@@ -15,7 +15,9 @@ import numpy as np
 from headstart import atomic
 from headstart.comparison import Comparison, compare
 from headstart.dataset import Dataset, read_dataset
+from headstart.exporting.target import FORMATS
 from headstart.reporting.wording import count
+from headstart.studio.choices import BUNDLE
 from headstart.studio.index import NotThere
 from headstart.studio.models import Models
 from headstart.studio.place import Place
@@ -28,11 +30,38 @@ def exports_of(place: Place, key: str) -> Path:
     return place.own / "exports" / key
 
 
+def export_name(place: Place, key: str, to: str, *, int8: bool) -> str:
+    """The name of an export's file, which is never hidden."""
+    return f"{place.name.lstrip('.')}{_ending(key, to, int8)}"
+
+
+def _ending(key: str, to: str, int8: bool) -> str:
+    return f"-{key}-{to}{'-int8' if int8 else ''}.zip"
+
+
+def finished_exports(place: Place, key: str) -> list[dict[str, Any]]:
+    """The exports of a model that can be downloaded, as JSON values.
+
+    They are told by the end of their names: the project's folder may have been called otherwise.
+    """
+    return [
+        {"file": name, "to": to, "int8": int8}
+        for to in (BUNDLE, *FORMATS)
+        for int8 in (False, True)
+        for name in _zips(exports_of(place, key))
+        if name.endswith(_ending(key, to, int8))
+    ]
+
+
+def _zips(folder: Path) -> list[str]:
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sorted(one for one in names if one.endswith(".zip") and not one.startswith("."))
+
+
 def export_file(place: Place, key: str, name: str) -> Path:
     """A finished export by the name of its file, or NotThere."""
     folder = exports_of(place, key)
-    names = os.listdir(folder) if folder.is_dir() else []
-    if name not in names or not name.endswith(".zip") or name.startswith("."):
+    if name not in _zips(folder):
         raise NotThere("There is no such export. Expected one that was made here. Make it again.")
     return folder / name
 

@@ -70,6 +70,10 @@ def shipping_routes(studio: Studio) -> APIRouter:
     def export(key: str, given: Wanted) -> dict[str, Any]:
         return {"job": studio.export(key, given.to, int8=given.int8)}
 
+    @router.get("/{key}/exported")
+    def exports(key: str) -> dict[str, Any]:
+        return studio.exports(key)
+
     @router.get("/{key}/exports/{name}")
     def download(key: str, name: str) -> FileResponse:
         models.folder(key)

@@ -22,7 +22,7 @@ from headstart.scan import display_path
 from headstart.studio.choices import BUNDLE, recipe_of, time_limit_of
 from headstart.studio.models import Models
 from headstart.studio.place import Place, open_place
-from headstart.studio.shipping import exports_of, pack
+from headstart.studio.shipping import export_name, exports_of, pack
 from headstart.training import fit
 
 
@@ -83,7 +83,7 @@ def export_model(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Export a model, for download."""
     place, key = open_place(request["root"]), str(request["model"])
     bundle, to, int8 = Models(place).folder(key), request["to"], bool(request["int8"])
-    name = f"{place.name}-{key}-{to}{'-int8' if int8 else ''}.zip"
+    name = export_name(place, key, to, int8=int8)
     target = exports_of(place, key) / name
     if to == BUNDLE:
         pack([(one, one.name) for one in sorted(bundle.iterdir()) if one.is_file()], target)
