@@ -73,6 +73,11 @@ def end_of_choosing(now: float, times: Times) -> float:
     return max(end, now + _AT_LEAST) if times.deadline == math.inf else end
 
 
+def end_of_features(now: float, deadline: float) -> float:
+    """When the features of a first network, which all images get, had better be there."""
+    return now + (deadline - now) / 2
+
+
 def images_to_choose_by(seconds: float) -> int:
     """By how many training images the network is found, at most."""
     return _MANY if seconds >= AMPLE else _FEW

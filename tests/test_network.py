@@ -12,19 +12,19 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from conftest import make_image
+from conftest import make_image, make_image_folder
 from small_race import shrink_race
 from test_ranking import judged
 from tiny_run import fresh_cache, trained
 
-from headstart import fit, progress
+from headstart import HeadstartError, fit, progress, rank
 from headstart.backbones import find_backbone
 from headstart.dataset import read_dataset
 from headstart.ranking import network
 from headstart.ranking.choice import new_race
 from headstart.ranking.race import Choices, Judged, Race
 from headstart.ranking.result import Ranked
-from headstart.ranking.shapes import is_varied, shapes_of, worth_trying
+from headstart.ranking.shapes import is_varied, shapes_of
 from headstart.recipe import Recipe
 from headstart.summary import run_summary
 
@@ -225,25 +225,6 @@ def test_shapes(tmp_path: Path) -> None:
     assert not is_varied([], 1.0)
 
 
-@pytest.mark.parametrize(
-    ("shapes", "expected"),
-    [
-        ([(40, 30)] * 50, [46, 64, 91]),
-        ([(60, 97)] * 50, [46, 64, 91]),
-        ([(98, 60)] * 50, [46, 64, 91, 146]),
-        ([(40, 30)] * 40 + [(98, 60)] * 10, [46, 64, 91, 146]),
-        ([(40, 30)] * 48 + [(98, 60)] * 2, [46, 64, 91]),
-        ([], [46, 64, 91]),
-    ],
-)
-def test_small_images_are_not_enlarged_for_nothing(
-    shapes: list[tuple[int, int]], expected: list[int]
-) -> None:
-    candidates = [prefix for prefix, _ in network.candidates_of(TINY, "cpu")]
-    found = worth_trying(candidates, shapes)
-    assert [prefix.identity.image_size[0] for prefix in found] == expected
-
-
 @pytest.mark.usefixtures("cache")
 def test_no_time_to_try_another_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     run = trained().run
@@ -258,6 +239,31 @@ def test_no_time_to_try_another_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     race.choices = replace(choices, deadline=0.0)
     told = network.choose_resize(race, prefix, 60)
     assert (told["best"], told["reason"]) == ("squash", "no time to try others")
+
+
+@pytest.mark.usefixtures("cache")
+def test_without_time_to_compare_the_own_size_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Race, "judge", lambda *_: None)
+    run = fit(trained().photos, TINY)
+    assert run.recipe.image_size == (64, 64)
+    assert run.recipe.resize == "squash"
+    assert run.choice is not None
+    assert run.choice["reason"] == "tiny at 64: no time to compare others."
+    assert run.choice["resize"]["reason"] == "no time to compare others"
+    assert "tiny at 64: no time to compare others." in run_summary(run)
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("per_class", [2, 3])
+def test_with_few_images_the_own_size_is_taken(tmp_path: Path, per_class: int) -> None:
+    photos = make_image_folder(tmp_path / "few", per_class=per_class)
+    run = fit(photos, TINY, out=tmp_path / "bundle")
+    assert run.recipe.image_size == (64, 64)
+    assert run.choice is not None
+    assert run.choice["reason"] == "tiny at 64: too few images to compare others by."
+    assert "too few images to compare others by" in (tmp_path / "bundle/report.html").read_text()
+    with pytest.raises(HeadstartError, match=r"Too few images to rank by: 3 to train on"):
+        rank(photos, replace(TINY, resize="squash"), backbones=["tiny"], sizes=[32])
 
 
 @pytest.mark.usefixtures("cache")

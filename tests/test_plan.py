@@ -13,6 +13,7 @@ from headstart.plan import (
     Times,
     Work,
     end_of_choosing,
+    end_of_features,
     expected_gain,
     images_to_choose_by,
     times_of,
@@ -55,6 +56,11 @@ def test_the_network_is_found_in_a_part_of_the_time() -> None:
     assert late > 300
     assert end_of_choosing(0.0, Times()) == math.inf
     assert images_to_choose_by(AMPLE - 1) < images_to_choose_by(AMPLE)
+
+
+def test_features_leave_time_to_compare() -> None:
+    assert end_of_features(100.0, 140.0) == 120
+    assert end_of_features(100.0, math.inf) == math.inf
 
 
 def test_what_fine_tuning_is_expected_to_bring() -> None:

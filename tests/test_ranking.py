@@ -20,6 +20,8 @@ from tiny_run import fresh_cache, trained
 
 from headstart import HeadstartError, MissingExtra, Ranked, Ranking, fit, rank
 from headstart.heads import HeldOut
+from headstart.preparation import prepare
+from headstart.ranking import choice
 from headstart.ranking import race as module
 from headstart.ranking.race import Judged, leaders, round_sizes
 from headstart.recipe import Recipe
@@ -141,6 +143,20 @@ def test_the_time_limit(monkeypatch: pytest.MonkeyPatch, calls: int, statuses: l
     assert sorted(one.status for one in found.rows) == sorted(statuses)
     assert found.best.accuracy is not None
     assert found.best.name in found.reason
+
+
+def test_features_of_all_take_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = list[float]()
+
+    def listening(source: Any, recipe: Any, prefix: Any, deadline: float, watch: Any) -> Any:
+        ends.append(deadline - watch.start)
+        return prepare(source, recipe, prefix, math.inf, watch)
+
+    monkeypatch.setattr(choice, "prepare", listening)
+    ranked([32], time_limit=1000)
+    ranked([32])
+    assert 400 < ends[0] < 500
+    assert ends[1] == math.inf
 
 
 def test_no_time_for_one() -> None:

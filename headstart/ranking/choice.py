@@ -18,7 +18,7 @@ from headstart.errors import HeadstartError
 from headstart.images import RESIZE_MODES
 from headstart.learning import choose_prefix
 from headstart.metrics import wilson_interval
-from headstart.plan import times_of
+from headstart.plan import end_of_features, times_of
 from headstart.prefix import Prefix
 from headstart.preparation import Prepared, data_warnings, mixed_order, prepare
 from headstart.ranking.measure import images_per_second, memory_bytes, model_bytes
@@ -68,7 +68,8 @@ def rank(
     watch = Stopwatch()
     deadline = math.inf if time_limit is None else times_of(time_limit, watch.start).deadline
     candidates = find_candidates(recipe, backbones, sizes, device)
-    prepared = prepare(source, candidates[0][1], candidates[0][0], deadline, watch)
+    half = end_of_features(watch.start, deadline)
+    prepared = prepare(source, candidates[0][1], candidates[0][0], half, watch)
     choices = Choices(recipe.resize, recipe.class_weight, recipe.seed, deadline, scores=True)
     race = new_race(prepared, choices, candidates[0][0])
     return compare(race, [prefix for prefix, _ in candidates], prepared, watch)[0]
@@ -78,8 +79,13 @@ def recommend(race: Race, rows: Rows) -> tuple[Prefix, str]:
     """The fastest of those that are as good as the best, and why.
 
     As good is a loss that is not higher beyond chance, and not by more than a twentieth.
+
+    Raises:
+        HeadstartError: None could be judged.
     """
     found = race.last
+    if not found:
+        raise _none_judged(race)
     best = min(found, key=lambda one: found[one].log_loss)
     most = _AS_GOOD * found[best].log_loss
     equal = [
@@ -115,15 +121,10 @@ def compare(
     """Let the candidates race on the training part; gives the recommended one, too.
 
     Raises:
-        HeadstartError: Too few images, or no candidate was done in time.
+        HeadstartError: As `choose`, which says what to do where none could be judged.
     """
     with watch.stage("rank"):
         race.run(candidates)
-    if not race.last:
-        raise HeadstartError(
-            "The time limit is over before one candidate was done. Expected time for a few seconds "
-            "a candidate. Give more seconds, or fewer backbones and sizes."
-        )
     with watch.stage("measure"), progress.stage("measure", len(candidates)) as stage:
         rows = {}
         for prefix in candidates:
@@ -139,6 +140,19 @@ def compare(
         warnings=data_warnings(prepared),
     )
     return ranking, best
+
+
+def _none_judged(race: Race) -> HeadstartError:
+    if race.few:
+        return HeadstartError(
+            f"Too few images to rank by: {len(race.examples.labels)} to train on. Expected two of "
+            "one class that are no copies of each other, besides those set aside to validate and "
+            "test with. Add images."
+        )
+    return HeadstartError(
+        "The time limit is over before one candidate was done. Expected time for a few seconds a "
+        "candidate. Give more seconds, or fewer backbones and sizes."
+    )
 
 
 def find_candidates(

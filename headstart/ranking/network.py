@@ -114,7 +114,7 @@ def _compare(
     details = ranking.to_dict()
     if recipe.resize == AUTO:
         with watch.stage("rank"):
-            most = max(judged.images for judged in race.last.values())
+            most = max((judged.images for judged in race.last.values()), default=0)
             details["resize"] = choose_resize(race, prefix, most)
     return details
 
@@ -197,6 +197,9 @@ class _Planned:
 
     def recommend(self, race: Race, rows: choice.Rows) -> tuple[Prefix, str]:
         """The network from which the lowest loss is expected in the time that is left."""
+        if not race.last:
+            first = next(iter(rows))
+            return first, f"{rows[first].name}: {_nothing_by(race)}."
         best, reason = choice.recommend(race, rows)
         gain, losses = self._gain(), race.losses()
         if not gain:
@@ -233,6 +236,11 @@ class _Planned:
         return work.seconds(speed, prefix.identity.precision, epochs)
 
 
+def _nothing_by(race: Race) -> str:
+    """Why none of its candidates was judged."""
+    return "too few images to compare others by" if race.few else "no time to compare others"
+
+
 def choose_resize(race: Race, prefix: Prefix, images: int) -> dict[str, Any]:
     """Which resize mode suits the images at a network's size; what was tried, as JSON values.
 
@@ -241,9 +249,11 @@ def choose_resize(race: Race, prefix: Prefix, images: int) -> dict[str, Any]:
     Args:
         race: Its images, and the resize mode that is the usual one.
         prefix: The network.
-        images: How many of the race's images the modes are judged by.
+        images: How many of the race's images the modes are judged by; 0 where none could be.
     """
     begin, used = time.monotonic(), race.choices.resize
+    if not images:
+        return {"best": used, "reason": _nothing_by(race), "tried": [], "seconds": 0.0}
     height, width = prefix.identity.image_size
     if not is_varied(shapes_of(race.examples.images), width / height):
         reason = "nearly all images have about the shape that the network takes"

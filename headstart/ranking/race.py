@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from headstart import progress
 from headstart.cache import make_room
-from headstart.errors import HeadstartError
 from headstart.features import extract
 from headstart.features.extraction import Source
 from headstart.heads import HeldOut, TrainingData, fit_head
@@ -88,6 +87,7 @@ class Race:
         alive: Those of the last round that has begun.
         planned: How many rounds there are in all.
         ended: Whether time ran out.
+        few: Whether there are too few images to judge by.
     """
 
     examples: Examples
@@ -97,6 +97,7 @@ class Race:
     alive: list[Prefix] = field(default_factory=list)
     planned: int = 0
     ended: bool = False
+    few: bool = False
 
     def run(self, candidates: Sequence[Prefix]) -> None:
         """Go through all rounds, or as many as there is time for."""
@@ -155,7 +156,10 @@ class Race:
             stage.advance(count * _cost(one))
 
     def judge(self, candidate: Prefix, count: int) -> Judged | None:
-        """Make features of the first images and cross-validate; None where time is over."""
+        """Make features of the first images and cross-validate.
+
+        None where time is over, or where the images are too few, which `few` says then.
+        """
         examples, choices = self.examples, self.choices
         if time.monotonic() >= choices.deadline:
             return None
@@ -169,10 +173,8 @@ class Race:
         data = TrainingData(matrix, labels, examples.num_classes, groups=examples.groups[:count])
         fitted = fit_head("linear", data, seed=choices.seed, class_weight=choices.class_weight)
         if fitted.held_out is None:
-            raise HeadstartError(
-                f"Too few images to rank by: {count} to train on. Expected at least two of one "
-                "class that are no copies of each other. Add images."
-            )
+            self.few = True
+            return None
         scored = choices.scores and not self.rounds[1:]
         scores = (h_score(matrix, labels), log_me(matrix, labels)) if scored else ()
         return Judged(fitted.held_out, fitted.details["cv_log_loss"], count, *scores)
