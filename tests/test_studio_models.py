@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
-import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,35 +11,22 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from studio_model import with_model
 from studio_place import Page, image_bytes, opened
 from tiny_run import CLASSES, RECIPE, fresh_cache, trained
 
 import headstart
-from headstart.comparison import Comparison, Side
 from headstart.reporting.material import read_material
-from headstart.studio import answering, shipping, works
+from headstart.studio import answering, works
 from headstart.studio.models import in_words
 from headstart.studio.place import open_place
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project of three classes with one model, whose answers on the test part are kept."""
-    root = tmp_path_factory.mktemp("project") / "flowers"
-    shutil.copytree(trained().photos, root)
-    own = open_place(root)
-    shutil.copytree(trained().bundle, own.models / "1")
-    works.keep_answers(own, "1", _here(root))
-    works.keep_checkup(own, trained().run.checkup, "")
+    root = with_model(tmp_path_factory.mktemp("project") / "flowers")
     yield root
     shutil.rmtree(root)
-
-
-def _here(root: Path) -> Any:
-    """The run, as if it had been made of the project's copies of the images."""
-    run = trained().run
-    files = tuple((root / path.relative_to(trained().photos), to) for path, to in run.files["test"])
-    return replace(run, files={**run.files, "test": files})
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +120,34 @@ def test_map(page: Page) -> None:
     assert page.client.get(f"/api/models/1/map/{key}?of=none").status_code == 400
 
 
+def test_a_map_is_of_the_model_that_has_the_number_now(page: Page) -> None:
+    path = f"/api/models/1/map/{page.ids('roses')[0]}"
+    first = page.client.get(path)
+    assert first.headers["cache-control"] == "private, no-cache"
+    known = {"If-None-Match": first.headers["etag"]}
+    assert page.client.get(path, headers=known).status_code == 304
+    other = {"If-None-Match": '"of another model"'}
+    assert page.client.get(path, headers=other).content == first.content
+
+
+@pytest.mark.parametrize(
+    ("file", "number"),
+    [
+        ("models/4/bundle.json", "5"),
+        ("models/4.json", "1"),
+        ("exports/11/x.zip", "12"),
+        ("jobs/a/result.json", "8"),
+        ("jobs/a/log.txt", "1"),
+    ],
+)
+def test_a_number_is_not_given_twice(tmp_path: Path, file: str, number: str) -> None:
+    place = open_place(tmp_path)
+    path = place.own / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"state": "done", "model": "7"}')
+    assert works.next_model(place) == number
+
+
 def test_few_models_stay_loaded(page: Page, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answering, "_LOADED", 1)
     loaded = page.studio.answering._loaded
@@ -161,95 +174,6 @@ def test_a_damaged_model_is_left_out(files: tuple[str, ...], page: Page, place: 
     finally:
         shutil.rmtree(folder)
     assert page.client.get("/api/models/9/report").status_code == 404
-
-
-def test_compare(page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fresh_cache(monkeypatch, tmp_path)
-    found = page.get("/api/models/1/compare/1")
-    assert found["images"] == 12  # the test images, and no others
-    assert found["a"]["right"] == found["b"]["right"]
-    assert found["words"] == "Both are right for equally many of 12 images."
-
-
-def _second(place: Path, answers: list[list[Any]]) -> Path:
-    """The same model again, as if it had been tested on those images."""
-    models = place / ".headstart" / "models"
-    shutil.copytree(models / "1", models / "2")
-    (models / "2.json").write_text(json.dumps({"answers": answers}))
-    return models / "2"
-
-
-def test_what_one_has_learned_from_is_left_out_of_the_comparison(
-    page: Page, place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    fresh_cache(monkeypatch, tmp_path)
-    paths = [one.relative_to(place).as_posix() for one in sorted(place.glob("*/*.png"))]
-    second = _second(place, [[one, one.split("/")[0], "roses", 0.5] for one in paths])
-    try:
-        found = page.get("/api/models/1/compare/2")
-    finally:
-        shutil.rmtree(second)
-    assert (found["images"], found["a"]["seen"]) == (12, 0)
-    assert found["a"]["accuracy"] == trained().run.evaluation.accuracy
-    assert found["words"].endswith("48 images are left out: one of the two learned from them.")
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "words"),
-    [
-        (0, 0, "The second is right for 1 more of 4 images. This may be chance."),
-        (2, 0, "This may be chance. The first was trained on some of these images, so it looks"),
-        (0, 2, "The second was trained on some of these images, so it looks better than it is."),
-        (2, 1, "Both were trained on some of these images, so they look better than they are."),
-    ],
-)
-def test_a_comparison_in_words(a: int, b: int, words: str) -> None:
-    sides = [Side("x", right, right / 4, 0, 1, seen, ()) for right, seen in ((2, a), (3, b))]
-    found = Comparison(4, sides[0], sides[1], 0.25, -0.5, 0.7, 1.0, (), None, ())
-    assert words in shipping.in_words(found)
-
-
-def test_usage_has_the_place_of_the_bundle(page: Page, place: Path) -> None:
-    found = page.get("/api/models/1/usage")
-    bundle = place / ".headstart" / "models" / "1"
-    assert found["serve"] == f"headstart serve {bundle}"
-    code = found["python"].replace('"new.jpg"', repr(str(trained().paths[0])))
-    exec(code, {"print": lambda said: None})
-
-
-def test_export_of_the_bundle(page: Page, tmp_path: Path) -> None:
-    job = page.post("/api/models/1/export", to="bundle")["job"]
-    ended = page.ended(job["id"])
-    assert (ended["state"], ended["file"]) == ("done", "flowers-1-bundle.zip")
-    answer = page.client.get(f"/api/models/1/exports/{ended['file']}")
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-        archive.extractall(tmp_path / "bundle")
-    assert headstart.load(tmp_path / "bundle").class_names == CLASSES
-    assert page.client.get("/api/models/1/exports/other.zip").status_code == 404
-    told = page.get("/api/models/1/exported")
-    assert told["files"] == [{"file": "flowers-1-bundle.zip", "to": "bundle", "int8": False}]
-    assert [one["export"]["to"] for one in told["jobs"]] == ["bundle"]
-
-
-def test_exports_are_told_by_the_end_of_their_names(tmp_path: Path) -> None:
-    place = open_place(tmp_path / ".flowers")
-    folder = shipping.exports_of(place, "1")
-    folder.mkdir(parents=True)
-    name = shipping.export_name(place, "1", "onnx", int8=True)
-    for one in (name, "before-1-keras.zip", "x-1-keras.txt", ".x-1-hub.zip", "x-2-hub.zip"):
-        (folder / one).touch()
-    found = shipping.finished_exports(place, "1")
-    assert name == "flowers-1-onnx-int8.zip"
-    assert [(one["file"], one["to"], one["int8"]) for one in found] == [
-        ("before-1-keras.zip", "keras", False),
-        (name, "onnx", True),
-    ]
-
-
-@pytest.mark.parametrize("wanted", [{"to": "x"}, {"to": "keras", "int8": True}, {"to": "../x"}])
-def test_exports_that_there_are_not(page: Page, wanted: dict[str, Any]) -> None:
-    told = page.post("/api/models/1/export", 400, **wanted)
-    assert "There is no export" in told["error"]["message"]
 
 
 def test_choices(page: Page) -> None:

@@ -147,6 +147,7 @@ def _about(key: str, folder: Path, own: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": key,
         "made": datetime.datetime.fromtimestamp(made, datetime.UTC).isoformat(timespec="seconds"),
+        "checksum": str(about.get("checksum", "")),
         "classes": about["class_names"],
         "images": sum(about["data"]["images"].values()),
         "parts": about["data"]["images"],

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from headstart import atomic
 from headstart.checkup import CheckUp, check
 from headstart.exporting import export
+from headstart.notes import read_note
 from headstart.origin import read_origin
 from headstart.recipe import Recipe
 from headstart.reporting.material import read_object
@@ -44,8 +46,12 @@ def train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def next_model(place: Place) -> str:
-    """The number of the next model."""
+    """The number of the next model: none that a model, an export or a job has, or had."""
     names = [one.name for one in place.models.iterdir()]
+    with suppress(OSError):
+        names += os.listdir(place.own / "exports")
+    for result in place.jobs.glob("*/result.json"):
+        names.append(str(read_note(result).get("model")))
     return str(max([0, *(int(one) for one in names if one.isdecimal())]) + 1)
 
 
