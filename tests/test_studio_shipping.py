@@ -16,6 +16,7 @@ from studio_place import Page, opened
 from tiny_run import CLASSES, fresh_cache, trained
 
 import headstart
+from headstart import bundle
 from headstart.comparison import Comparison, Side
 from headstart.studio import shipping
 from headstart.studio.place import open_place
@@ -65,6 +66,62 @@ def test_what_one_has_learned_from_is_left_out_of_the_comparison(
     assert found["words"].endswith("48 images are left out: one of the two learned from them.")
 
 
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """A project that the test may change."""
+    fresh_cache(monkeypatch, tmp_path)
+    with opened(with_model(tmp_path / "flowers")) as found:
+        yield found
+
+
+def _renamed(model: Path, name: str, to: str) -> None:
+    """Let a model call a class otherwise, as one that was trained after the renaming does."""
+    about = json.loads((model / "bundle.json").read_text())
+    about["class_names"] = [to if one == name else one for one in about["class_names"]]
+    about["checksum"] = bundle._checksum(about)
+    (model / "bundle.json").write_text(json.dumps(about))
+
+
+def test_a_renamed_class_is_compared(own: Page) -> None:
+    before = own.get("/api/models/1/compare/1")
+    own.post("/api/classes/rename", name="roses", to="rosa")
+    assert own.get("/api/models/1/compare/1")["a"] == before["a"]
+    _renamed(_second(own.studio.place.root, []), "roses", "rosa")
+    found = own.get("/api/models/1/compare/2")
+    assert (found["images"], found["words"]) == (12, before["words"])
+    assert (found["a"]["right"], found["b"]["right"]) == 2 * (before["a"]["right"],)
+
+
+def test_images_of_a_renamed_class_are_found(own: Page) -> None:
+    before = own.get("/api/models/1/images", true="roses")
+    own.post("/api/classes/rename", name="roses", to="rosa")
+    rosa = own.ids("rosa")
+    found = own.get("/api/models/1/images", true="roses")
+    assert len(found) == len(before) > 0
+    assert {one["id"] for one in found} <= set(rosa)
+    assert all(one["id"] for one in own.get("/api/models/1/report")["worst"])
+    own.post("/api/images/move", ids=[found[0]["id"]], class_="tulips")
+    again = own.get("/api/models/1/images", true="roses")[0]
+    assert again["id"] in own.ids("tulips")
+
+
+def test_what_cannot_be_compared_is_told(own: Page) -> None:
+    gone = [one["id"] for one in own.get("/api/models/1/images", true="roses")]
+    own.post("/api/images/delete", ids=gone)
+    few = [one["id"] for one in own.get("/api/models/1/images", true="tulips")][:1]
+    own.post("/api/classes", name="new")
+    own.post("/api/images/move", ids=few, class_="new")
+    found = own.get("/api/models/1/compare/1")
+    assert found["images"] == 11 - len(gone)
+    assert f" {len(gone)} images are left out: not in the project any more." in found["words"]
+    assert " 1 image is left out: one of the two does not know the class." in found["words"]
+    every = [one["id"] for one in own.get("/api/models/1/images") if one["id"]]
+    own.post("/api/images/delete", ids=every)
+    answer = own.client.get("/api/models/1/compare/1")
+    assert answer.status_code == 404
+    assert "12 images are left out: not in the project any" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("a", "b", "words"),
     [
@@ -82,8 +139,8 @@ def test_a_comparison_in_words(a: int, b: int, words: str) -> None:
 
 def test_usage_has_the_place_of_the_bundle(page: Page, place: Path) -> None:
     found = page.get("/api/models/1/usage")
-    bundle = place / ".headstart" / "models" / "1"
-    assert found["serve"] == f"headstart serve {bundle}"
+    model = place / ".headstart" / "models" / "1"
+    assert found["serve"] == f"headstart serve {model}"
     code = found["python"].replace('"new.jpg"', repr(str(trained().paths[0])))
     exec(code, {"print": lambda said: None})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from headstart import atomic
-from headstart.comparison import Comparison, compare
+from headstart.comparison import Comparison, compare_answers
 from headstart.dataset import Dataset, read_dataset
 from headstart.exporting.target import FORMATS
 from headstart.reporting.wording import count
+from headstart.retest import answer_images
 from headstart.studio.choices import BUNDLE
-from headstart.studio.index import NotThere
+from headstart.studio.index import NotThere, View
 from headstart.studio.models import Models
 from headstart.studio.place import Place
+from headstart.studio.traces import own_names
 
 _SERVED = "http://127.0.0.1:8000/predict"  # as headstart serve answers
 
@@ -76,37 +78,48 @@ def pack(files: Sequence[tuple[Path, str]], target: Path) -> None:
             archive.write(path, name)
 
 
-def compare_models(models: Models, a: str, b: str) -> dict[str, Any]:
+def compare_models(models: Models, view: View, a: str, b: str) -> dict[str, Any]:
     """Two models on the test images of both that are still in the project, as JSON values.
 
     They are of the images that neither was trained on, where there are some.
 
     Raises:
-        NotThere: There is no such model.
-        DatasetError: None of those images is left.
+        NotThere: There is no such model, or no image to compare them on.
     """
     folders = models.folder(a), models.folder(b)
-    tested = {one.path for key in (a, b) for one in models.answers(key)}
-    known = set(models.about(a)["classes"]) & set(models.about(b)["classes"])
-    dataset = _only(read_dataset(models.place.root), tested, known)
-    if not dataset.paths:
+    found = [models.traced(key, view) for key in (a, b)]
+    images = {one.shown: one for its in found for one in its.values()}
+    missing = {one.path for key in (a, b) for one in models.answers(key)} - set().union(*found)
+    names = [
+        own_names(models.about(key)["classes"], models.answers(key), its, view)
+        for key, its in zip((a, b), found, strict=True)
+    ]
+    known = names[0].keys() & names[1].keys()
+    kept = {shown for shown, one in images.items() if one.class_name in known}
+    left_out = _left_out(len(missing), "not in the project any more")
+    left_out += _left_out(len(images) - len(kept), "one of the two does not know the class")
+    if not kept:
         raise NotThere(
-            "None of the images that these models were tested on is left. Expected some of them in "
-            "the project. Train again to compare."
+            f"There is no image to compare these models on.{left_out} Expected images that they "
+            "were tested on, of classes that both know. Train again to compare."
         )
-    found = compare(folders[0], folders[1], dataset)
-    return {**(found.unseen or found).to_dict(), "words": in_words(found)}
+    dataset = _only(read_dataset(models.place.root), kept, known)
+    first, second = (
+        answer_images(
+            folder, replace(dataset, class_names=tuple(its[one] for one in dataset.class_names))
+        )
+        for folder, its in zip(folders, names, strict=True)
+    )
+    compared = compare_answers((str(folders[0]), str(folders[1])), (first, second), dataset.name)
+    told = (compared.unseen or compared).to_dict()
+    return {**told, "words": in_words(compared) + left_out}
 
 
-def _only(dataset: Dataset, shown: set[str], classes: set[str]) -> Dataset:
+def _only(dataset: Dataset, shown: set[str], classes: Set[str]) -> Dataset:
     """The images of some paths and classes."""
     names = tuple(one for one in dataset.class_names if one in classes)
     place = {name: number for number, name in enumerate(names)}
-    rows = [
-        row
-        for row, label in enumerate(dataset.labels)
-        if dataset.class_names[label] in classes and dataset.shown(row) in shown
-    ]
+    rows = [row for row in range(len(dataset.paths)) if dataset.shown(row) in shown]
     return replace(
         dataset,
         paths=tuple(dataset.paths[row] for row in rows),

@@ -68,7 +68,8 @@ def shipping_routes(studio: Studio) -> APIRouter:
     async def compare(key: str, other: str) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            studio.comparing, shipping.compare_models, models, key, other
+            studio.comparing,
+            lambda: shipping.compare_models(models, studio.project.refresh(), key, other),
         )
 
     @router.post("/{key}/export")

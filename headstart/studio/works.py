@@ -25,6 +25,7 @@ from headstart.studio.choices import BUNDLE, recipe_of, time_limit_of
 from headstart.studio.models import Models
 from headstart.studio.place import Place, open_place
 from headstart.studio.shipping import export_name, exports_of, pack
+from headstart.studio.traces import content_of
 from headstart.training import fit
 
 
@@ -62,7 +63,8 @@ def keep_answers(place: Place, number: str, run: Run) -> None:
         for (path, true), values in zip(run.files["test"], run.probabilities, strict=True):
             best = int(values.argmax())
             shown = display_path(os.path.relpath(path, place.root))
-            rows.append([shown, true, names[best], round(float(values[best]), 6)])
+            answer = names[best], round(float(values[best]), 6)
+            rows.append([shown, true, *answer, *content_of(path)])
     values = {"seconds": run.seconds["total"], "interrupted": run.interrupted, "answers": rows}
     atomic.write_file(place.models / f"{number}.json", json.dumps(values))
 
