@@ -105,6 +105,11 @@ def test_what_is_no_image(page: Page, data: bytes) -> None:
     assert answer.json()["error"]["message"]
 
 
+def test_a_large_file_is_tried(page: Page) -> None:
+    answer = page.client.post("/api/models/1/predict", content=b"\xff\xd8\xff" + bytes(40_000_000))
+    assert answer.status_code == 400  # looked at, and no image
+
+
 def test_too_many_at_once(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answering, "_WAITING", 0)
     answer = page.client.post("/api/models/1/predict", content=image_bytes())

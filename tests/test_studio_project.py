@@ -33,6 +33,13 @@ def test_a_new_folder_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "oak leaf").is_dir()
 
 
+def test_a_bundle_is_no_project(tmp_path: Path) -> None:
+    (tmp_path / "bundle.json").write_text("{}")
+    with pytest.raises(HeadstartError, match=r"is a trained classifier.*Give the folder"):
+        open_place(tmp_path)
+    assert os.listdir(tmp_path) == ["bundle.json"]
+
+
 def test_pages_of_images(tmp_path: Path) -> None:
     with opened(fill(tmp_path)) as page:
         whole = page.get("/api/images")["images"]

@@ -155,9 +155,19 @@ class Project:
             HeadstartError: The name is not possible.
         """
         with self._lock:
+            name = self.class_called(name)
+            return name if name in self.view.folders else self.add_class(name)
+
+    def class_called(self, name: str) -> str:
+        """What the class of that name is called, or would be where there is none.
+
+        Raises:
+            HeadstartError: The name is not possible.
+        """
+        with self._lock:
             wanted = display(name).casefold()
             same = [one for one in self.view.folders if one.casefold() == wanted]
-            return same[0] if same else self.add_class(name)
+            return same[0] if same else self._new_name(self.view, name)
 
     def _found(self, view: View, ids: Sequence[str]) -> list[Image]:
         if not ids:

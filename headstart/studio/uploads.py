@@ -90,7 +90,7 @@ def take(
     """
     taken = Taken()
     if class_name:
-        class_name = project.class_for(class_name)
+        class_name = project.class_called(class_name)
     items = _items(uploads, class_name, taken)
     with ThreadPoolExecutor(_THREADS) as pool:
         looked = list(pool.map(_look, items))
@@ -158,7 +158,7 @@ def _by_folder(scan: Scan, taken: Taken) -> Iterator[tuple[str, str]]:
 def _unpacked(upload: Upload, class_name: str, taken: Taken) -> Iterator[_Item]:
     name = display(upload.name)
     try:
-        folder = archive.unpack(upload.path, upload.path.parent / "unpacked")
+        folder = archive.unpack(upload.path, upload.path.parent / "unpacked", name)
         scan = scan_folder(str(folder))
     except HeadstartError as error:
         taken.refuse(name, str(error))
