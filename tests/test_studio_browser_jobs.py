@@ -91,6 +91,15 @@ def test_a_checkup_shows_that_it_runs(running: Any, project: Path) -> None:
         assert page.messages == other.messages == []
 
 
+def test_a_split_that_is_put_together_is_told(running: Any, tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        make_folders(tmp_path / "set" / part, 2)
+    with studio(tmp_path / "new") as served, tab(running, served.link) as page:
+        said = page.pick_folder(tmp_path / "set")
+        assert "Train and test folders were put together" in said
+        assert page.messages == []
+
+
 @contextmanager
 def waiting(project: Path, **request: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A job whose process does nothing but wait, for a studio that is started later."""

@@ -142,8 +142,9 @@ export const texts = {
   },
   upload: {
     sending: (sent, wanted) => `Sending ${number(sent)} of ${count(wanted, "file", "files")}`,
-    told: (added, refused) =>
-      `${images(added)} added${refused ? `, ${count(refused, "file", "files")} refused` : ""}.`,
+    told: (added, refused, merged) =>
+      `${images(added)} added${refused ? `, ${count(refused, "file", "files")} refused` : ""}.` +
+      (merged ? " Train and test folders were put together; to keep them, open their folder." : ""),
     loose: "it lies beside the folders of the classes",
     refused: (some) => `${count(some, "file was", "files were")} refused: see why`,
   },
