@@ -122,7 +122,7 @@ def main() -> None:
             second = client.post("/api/train", json={"time": "good"}).json()["job"]
             measure(client, given.seconds, "during a training")
             for _ in range(2):
-                client.post("/api/train/cancel", json={"job": second["id"]})
+                client.post("/api/jobs/cancel", json={"job": second["id"]})
             ended(client, client.get(f"/api/jobs/{second['id']}").json())
 
 

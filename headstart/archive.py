@@ -63,12 +63,13 @@ def is_zip(path: Path) -> bool:
         return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
 
 
-def unpack(path: Path, cache: Path | None = None) -> Path:
+def unpack(path: Path, cache: Path | None = None, name: str | None = None) -> Path:
     """Unpack a zip file into the cache, or find it there.
 
     Args:
         path: A zip file, of any origin.
         cache: The cache folder; by default `locations.cache_root()`.
+        name: What errors call the file; by default its own name.
 
     Returns:
         The folder that holds its content.
@@ -76,7 +77,7 @@ def unpack(path: Path, cache: Path | None = None) -> Path:
     Raises:
         DatasetError: It is no zip file, damaged, hostile, encrypted, or the cache cannot take it.
     """
-    name = display(path.name)
+    name = display(name or path.name)
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             entries = _checked(archive, name, os.fstat(file.fileno()).st_size)

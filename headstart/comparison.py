@@ -162,14 +162,30 @@ def compare(
     """
     dataset = labelled_images(data)
     first, second = (answer_images(Path(place), dataset) for place in (a, b))
+    return compare_answers((os.fspath(a), os.fspath(b)), (first, second), dataset.name)
+
+
+def compare_answers(
+    places: tuple[str, str], answered: tuple[Answered, Answered], name: str
+) -> Comparison:
+    """`compare` of what two bundles have answered, whatever each calls the classes.
+
+    Args:
+        places: The bundles.
+        answered: Their answers, by `answer_images`.
+        name: Of the data set.
+
+    Raises:
+        DatasetError: There is no image that both can read.
+    """
+    first, second = answered
     _, here, there = np.intersect1d(first.rows, second.rows, return_indices=True)
     if not len(here):
         raise DatasetError(
-            f"There is no image of '{dataset.name}' that both classifiers can read. Expected "
+            f"There is no image of '{name}' that both classifiers can read. Expected "
             "images that open. Replace them."
         )
-    places = os.fspath(a), os.fspath(b)
-    return _compared(places, (first, second), (here, there))
+    return _compared(places, answered, (here, there))
 
 
 def _compared(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from studio_model import with_model
 from studio_place import Page, image_bytes, opened
 from tiny_run import CLASSES, RECIPE, fresh_cache, trained
 
@@ -24,22 +24,9 @@ from headstart.studio.place import open_place
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project of three classes with one model, whose answers on the test part are kept."""
-    root = tmp_path_factory.mktemp("project") / "flowers"
-    shutil.copytree(trained().photos, root)
-    own = open_place(root)
-    shutil.copytree(trained().bundle, own.models / "1")
-    works.keep_answers(own, "1", _here(root))
-    works.keep_checkup(own, trained().run.checkup, "")
+    root = with_model(tmp_path_factory.mktemp("project") / "flowers")
     yield root
     shutil.rmtree(root)
-
-
-def _here(root: Path) -> Any:
-    """The run, as if it had been made of the project's copies of the images."""
-    run = trained().run
-    files = tuple((root / path.relative_to(trained().photos), to) for path, to in run.files["test"])
-    return replace(run, files={**run.files, "test": files})
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +105,11 @@ def test_what_is_no_image(page: Page, data: bytes) -> None:
     assert answer.json()["error"]["message"]
 
 
+def test_a_large_file_is_tried(page: Page) -> None:
+    answer = page.client.post("/api/models/1/predict", content=b"\xff\xd8\xff" + bytes(40_000_000))
+    assert answer.status_code == 400  # looked at, and no image
+
+
 def test_too_many_at_once(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answering, "_WAITING", 0)
     answer = page.client.post("/api/models/1/predict", content=image_bytes())
@@ -131,6 +123,34 @@ def test_map(page: Page) -> None:
     with Image.open(io.BytesIO(answer.content)) as image:
         assert (image.format, image.size) == ("PNG", (32, 24))
     assert page.client.get(f"/api/models/1/map/{key}?of=none").status_code == 400
+
+
+def test_a_map_is_of_the_model_that_has_the_number_now(page: Page) -> None:
+    path = f"/api/models/1/map/{page.ids('roses')[0]}"
+    first = page.client.get(path)
+    assert first.headers["cache-control"] == "private, no-cache"
+    known = {"If-None-Match": first.headers["etag"]}
+    assert page.client.get(path, headers=known).status_code == 304
+    other = {"If-None-Match": '"of another model"'}
+    assert page.client.get(path, headers=other).content == first.content
+
+
+@pytest.mark.parametrize(
+    ("file", "number"),
+    [
+        ("models/4/bundle.json", "5"),
+        ("models/4.json", "1"),
+        ("exports/11/x.zip", "12"),
+        ("jobs/a/result.json", "8"),
+        ("jobs/a/log.txt", "1"),
+    ],
+)
+def test_a_number_is_not_given_twice(tmp_path: Path, file: str, number: str) -> None:
+    place = open_place(tmp_path)
+    path = place.own / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"state": "done", "model": "7"}')
+    assert works.next_model(place) == number
 
 
 def test_few_models_stay_loaded(page: Page, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,39 +179,6 @@ def test_a_damaged_model_is_left_out(files: tuple[str, ...], page: Page, place: 
     finally:
         shutil.rmtree(folder)
     assert page.client.get("/api/models/9/report").status_code == 404
-
-
-def test_compare(page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fresh_cache(monkeypatch, tmp_path)
-    found = page.get("/api/models/1/compare/1")
-    assert found["images"] == 12  # the test images, and no others
-    assert found["a"]["right"] == found["b"]["right"]
-    assert found["words"] == "Both are right for equally many of 12 images."
-
-
-def test_usage_has_the_place_of_the_bundle(page: Page, place: Path) -> None:
-    found = page.get("/api/models/1/usage")
-    bundle = place / ".headstart" / "models" / "1"
-    assert found["serve"] == f"headstart serve {bundle}"
-    code = found["python"].replace('"new.jpg"', repr(str(trained().paths[0])))
-    exec(code, {"print": lambda said: None})
-
-
-def test_export_of_the_bundle(page: Page, tmp_path: Path) -> None:
-    job = page.post("/api/models/1/export", to="bundle")["job"]
-    ended = page.ended(job["id"])
-    assert (ended["state"], ended["file"]) == ("done", "flowers-1-bundle.zip")
-    answer = page.client.get(f"/api/models/1/exports/{ended['file']}")
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-        archive.extractall(tmp_path / "bundle")
-    assert headstart.load(tmp_path / "bundle").class_names == CLASSES
-    assert page.client.get("/api/models/1/exports/other.zip").status_code == 404
-
-
-@pytest.mark.parametrize("wanted", [{"to": "x"}, {"to": "keras", "int8": True}, {"to": "../x"}])
-def test_exports_that_there_are_not(page: Page, wanted: dict[str, Any]) -> None:
-    told = page.post("/api/models/1/export", 400, **wanted)
-    assert "There is no export" in told["error"]["message"]
 
 
 def test_choices(page: Page) -> None:

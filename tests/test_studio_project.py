@@ -33,6 +33,13 @@ def test_a_new_folder_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "oak leaf").is_dir()
 
 
+def test_a_bundle_is_no_project(tmp_path: Path) -> None:
+    (tmp_path / "bundle.json").write_text("{}")
+    with pytest.raises(HeadstartError, match=r"is a trained classifier.*Give the folder"):
+        open_place(tmp_path)
+    assert os.listdir(tmp_path) == ["bundle.json"]
+
+
 def test_pages_of_images(tmp_path: Path) -> None:
     with opened(fill(tmp_path)) as page:
         whole = page.get("/api/images")["images"]
@@ -95,6 +102,22 @@ def test_ready_made_split(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "train" / "emmets")) == ["0.png", "1.png", "new.png"]
     assert sorted(os.listdir(tmp_path / "val" / "emmets")) == ["0.png", "1-2.png", "1.png"]
     assert (tmp_path / "train" / "wasps").is_dir()
+
+
+@pytest.mark.parametrize("to", ["bees", "wasps"])
+def test_a_moved_test_image_stays_a_test_image(tmp_path: Path, to: str) -> None:
+    fill(tmp_path / "train", ("ants", "bees"), 2)
+    fill(tmp_path / "test", ("ants",), 2)
+    with opened(tmp_path) as page:
+        page.post("/api/classes", name="wasps")
+        ids = page.ids("ants")
+        step = page.post("/api/images/move", ids=ids[2:], class_=to)["undo"]
+        assert {*os.listdir(tmp_path / "test" / to)} == {"0.png", "1.png"}
+        assert not os.listdir(tmp_path / "train" / "wasps")
+        assert len(os.listdir(tmp_path / "train" / "bees")) == 2
+        page.post("/api/undo", undo=step)
+        assert page.ids("ants") == ids
+        assert sorted(os.listdir(tmp_path / "test" / "ants")) == ["0.png", "1.png"]
 
 
 def test_classes_are_those_of_the_command_line(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/api/checkup", {}),
     ("/api/checkup/fix", {"finding": "x", "action": "keep"}),
     ("/api/train", {"time": "quick"}),
-    ("/api/train/cancel", {"job": "x"}),
+    ("/api/jobs/cancel", {"job": "x"}),
     ("/api/models/1/export", {"to": "onnx"}),
     ("/api/models/1/predict", {}),
 )
@@ -167,6 +167,7 @@ READS = (
     "/api/checkup", "/api/undo", "/api/choices", "/api/jobs/x", "/api/models/1/report",
     "/api/models/1/report.html", "/api/models/1/images", "/api/models/1/map/x",
     "/api/models/1/compare/2", "/api/models/1/exports/x.zip", "/api/models/1/usage",
+    "/api/models/1/exported",
 )  # fmt: skip
 
 

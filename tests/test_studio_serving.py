@@ -117,7 +117,7 @@ def test_fine_tuning_is_cancelled_and_the_best_kept(
         job = page.post("/api/train", time="good", options=options)["job"]
         while not page.get(f"/api/jobs/{job['id']}")["curve"]:
             time.sleep(0.05)
-        page.post("/api/train/cancel", job=job["id"])
+        page.post("/api/jobs/cancel", job=job["id"])
         ended = page.ended(job["id"])
         assert (ended["state"], ended["model"]) == ("cancelled", "1")
         (model,) = page.get("/api/project")["models"]

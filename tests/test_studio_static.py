@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 from check_shape import FILE_LINES, ROOT
+
+from headstart.studio.choices import offered
 
 STATIC = ROOT / "headstart" / "studio" / "static"
 SCRIPTS = sorted(STATIC.glob("*.js"))
@@ -49,6 +52,15 @@ def test_every_text_that_is_asked_for_is_there() -> None:
     names = {name for chain in asked for name in chain[1:].split(".")} - {"map", "filter"}
     assert {name for name in names if not re.search(rf"\b{name}\b[:(,]", texts)} == set()
     assert len(names) > 100
+
+
+def test_every_format_is_offered() -> None:
+    listed = re.search(r"FORMATS = (\[.*\])", (STATIC / "exports.js").read_text(encoding="utf-8"))
+    assert listed
+    assert sorted(json.loads(listed[1])) == sorted(offered()["exports"])
+    texts = (STATIC / "texts.js").read_text(encoding="utf-8")
+    for name in json.loads(listed[1]):
+        assert re.search(rf"\b{name}: \{{ title: ", texts)
 
 
 def test_the_page_has_no_script_or_style_of_its_own() -> None:

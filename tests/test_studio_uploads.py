@@ -74,6 +74,28 @@ def test_refused_with_a_reason(tmp_path: Path, name: str, data: bytes, reason: s
     assert not os.listdir(tmp_path / ".headstart" / "incoming")
 
 
+def test_a_class_is_made_with_its_first_image(tmp_path: Path) -> None:
+    with opened(tmp_path) as page:
+        assert not page.upload(("a.jpg", b"no image"), class_name="roses")["added"]
+        assert page.counts() == {}
+        page.upload(("a.jpg", b"no image"), ("b.png", image_bytes()), class_name="roses")
+        assert page.counts() == {"roses": 1}
+
+
+@pytest.mark.parametrize(("part", "merged"), [("test", True), ("val", True), ("trees", False)])
+def test_that_a_split_is_put_together_is_told(tmp_path: Path, part: str, merged: bool) -> None:
+    names = ("train/a/1.png", "train/b/2.png", f"{part}/a/3.png")
+    split = {f"set/{name}": image_bytes(at) for at, name in enumerate(names)}
+    with opened(tmp_path) as page:
+        assert page.upload(("set.zip", _zip(**split)))["merged"] == merged
+
+
+def test_a_refused_zip_is_called_as_the_user_calls_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as page:
+        told = page.upload(("my roses.zip", _zip(**{"../../evil.jpg": image_bytes()})))
+    assert _reasons(told)["my roses.zip"].startswith("'my roses.zip' is refused: '../../evil.jpg'")
+
+
 def test_one_that_goes_meanwhile_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

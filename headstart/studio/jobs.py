@@ -98,9 +98,13 @@ class Jobs:
 
     def newest(self, kind: str) -> Record | None:
         """The job of a kind that was started last."""
+        return next(reversed(self.all_of(kind)), None)
+
+    def all_of(self, kind: str) -> list[Record]:
+        """The jobs of a kind, the oldest first."""
         with self._lock:
-            found = (one for one in self._records.values() if one.kind == kind)
-            return max(found, key=lambda one: float(one.request["made"]), default=None)
+            found = [one for one in self._records.values() if one.kind == kind]
+        return sorted(found, key=lambda one: float(one.request["made"]))
 
     def get(self, key: str) -> Record:
         """A job by its id, or NotThere."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,9 @@ from headstart.reporting.material import PAGE, material_in, read_object
 from headstart.reporting.wording import around, count, of_hundred
 from headstart.studio.index import Image, NotThere, View
 from headstart.studio.place import Place
+from headstart.studio.traces import Answer, Tracer
 
 _LARGEST_MATRIX = 200  # classes; as in metrics.json
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How a test image was answered: its path as it is shown, classes, and probability."""
-
-    path: str
-    true: str
-    answer: str
-    probability: float
 
 
 class Models:
@@ -37,6 +27,7 @@ class Models:
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self._tracer = Tracer(place.root)
         self._told: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def folder(self, key: str) -> Path:
@@ -80,7 +71,7 @@ class Models:
         """What the report is made of, with the ids of images that are still in the project."""
         folder = self.folder(key)
         material = material_in(folder, _needed(folder / "bundle.json"))
-        extra, found = material.extra, view.by_shown
+        extra, found = material.extra, view.by_shown | self.traced(key, view)
         return {
             "model": self.about(key),
             "test": material.test,
@@ -96,9 +87,10 @@ class Models:
     def cell(self, key: str, view: View, true: str, answer: str) -> list[dict[str, Any]]:
         """The test images of one cell of the confusion matrix; an empty name stands for all."""
         self.folder(key)
+        found = self.traced(key, view)
         return [
             {
-                "id": _id_of(view.by_shown.get(one.path)),
+                "id": _id_of(found.get(one.path)),
                 "name": one.path.rpartition("/")[2],
                 "file": one.path,
                 "true": one.true,
@@ -112,6 +104,10 @@ class Models:
     def answers(self, key: str) -> list[Answer]:
         """How each test image was answered; none of a bundle that came from elsewhere."""
         return [Answer(*row) for row in self._own(key).get("answers", ())]
+
+    def traced(self, key: str, view: View) -> dict[str, Image]:
+        """The test images that are still in the project, by the path that they had."""
+        return self._tracer.trace(view, self.answers(key))
 
     def page(self, key: str) -> Path:
         """The report as a page, or NotThere."""
@@ -147,6 +143,7 @@ def _about(key: str, folder: Path, own: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": key,
         "made": datetime.datetime.fromtimestamp(made, datetime.UTC).isoformat(timespec="seconds"),
+        "checksum": str(about.get("checksum", "")),
         "classes": about["class_names"],
         "images": sum(about["data"]["images"].values()),
         "parts": about["data"]["images"],

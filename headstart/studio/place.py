@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.bundle import is_bundle
 from headstart.errors import HeadstartError
 from headstart.scan import OWN_FOLDER, display
 
@@ -56,7 +57,7 @@ def open_place(folder: str | os.PathLike[str]) -> Place:
     """Make the folder of a project where it is not there yet.
 
     Raises:
-        HeadstartError: It is a file, or cannot be written.
+        HeadstartError: It is a file or a bundle, or cannot be written.
     """
     root = Path(os.path.realpath(folder))
     shown = display(str(folder))
@@ -64,6 +65,11 @@ def open_place(folder: str | os.PathLike[str]) -> Place:
         raise HeadstartError(
             f"'{shown}' is a file. Expected a folder, with one folder in it for each class. Give "
             "the folder that holds the images; a zip can be dropped on the page."
+        )
+    if is_bundle(root):
+        raise HeadstartError(
+            f"'{shown}' is a trained classifier. Expected a folder with images. Give the folder "
+            "that it was trained on; headstart serve answers with a classifier."
         )
     if root in (Path(root.anchor), Path.home()):
         raise HeadstartError(

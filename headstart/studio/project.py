@@ -155,9 +155,19 @@ class Project:
             HeadstartError: The name is not possible.
         """
         with self._lock:
+            name = self.class_called(name)
+            return name if name in self.view.folders else self.add_class(name)
+
+    def class_called(self, name: str) -> str:
+        """What the class of that name is called, or would be where there is none.
+
+        Raises:
+            HeadstartError: The name is not possible.
+        """
+        with self._lock:
             wanted = display(name).casefold()
             same = [one for one in self.view.folders if one.casefold() == wanted]
-            return same[0] if same else self.add_class(name)
+            return same[0] if same else self._new_name(self.view, name)
 
     def _found(self, view: View, ids: Sequence[str]) -> list[Image]:
         if not ids:
@@ -197,13 +207,16 @@ class _Taken:
 
     def take(self, folder: str, name: str) -> str:
         if folder not in self.names:
-            self.names[folder] = {one.casefold() for one in os.listdir(self.root / folder)}
+            there = self.root / folder
+            names = os.listdir(there) if there.is_dir() else []
+            self.names[folder] = {one.casefold() for one in names}
         found = free_name(name, self.names[folder])
         self.names[folder].add(found.casefold())
         return found
 
 
 def _beside(image: Image, view: View, folders: tuple[str, ...]) -> str:
-    """The folder of a class in the part where an image lies; its first where there is none."""
+    """The folder of a class in the part where an image lies, whether or not it is there yet."""
     part = next((one for one in view.parts if one and image.path.startswith(one + os.sep)), "")
-    return next((one for one in folders if os.path.dirname(one) == part), folders[0])
+    there = (one for one in folders if os.path.dirname(one) == part)
+    return next(there, os.path.join(part, os.path.basename(folders[0])))

@@ -150,7 +150,15 @@ class Record:
             "options": self.request.get("options", {}),
             "time": self.request.get("time"),
             "planned": self.request.get("planned"),
+            "made": self.request["made"],
+            "export": self._export(),
         }
+
+    def _export(self) -> dict[str, Any] | None:
+        """What is exported: the model, the format, and whether with 8-bit weights."""
+        if self.kind != "export":
+            return None
+        return {name: self.request.get(name) for name in ("model", "to", "int8")}
 
 
 def read_record(folder: Path) -> Record | None:

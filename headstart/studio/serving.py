@@ -10,6 +10,7 @@ import webbrowser
 from collections.abc import Callable
 
 from headstart import console
+from headstart.guard import MAX_BYTES
 from headstart.studio.app import make_app
 from headstart.studio.jobs import WORDS
 from headstart.studio.protection import Dressed, Link, Marked, cookie_name
@@ -30,7 +31,7 @@ _UPLOAD_SECONDS = 24 * 3600.0  # in all; a body that stands still is given up by
 
 def guarded(app: App, token: str, port: int) -> App:
     """The application behind every check: host, origin, token, mark, size and time of a body."""
-    held = Limits(app, Bounds())
+    held = Limits(app, Bounds(MAX_BYTES))  # an image to try may be as large as one to learn from
     uploads = Limits(app, Bounds(MOST_BYTES, _UPLOAD_SECONDS, streamed=_is_upload))
 
     async def sized(scope: Scope, receive: Receive, send: Send) -> None:

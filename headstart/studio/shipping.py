@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 
 from headstart import atomic
-from headstart.comparison import Comparison, compare
+from headstart.comparison import Comparison, compare_answers
 from headstart.dataset import Dataset, read_dataset
+from headstart.exporting.target import FORMATS
 from headstart.reporting.wording import count
-from headstart.studio.index import NotThere
+from headstart.retest import answer_images
+from headstart.studio.choices import BUNDLE
+from headstart.studio.index import NotThere, View
 from headstart.studio.models import Models
 from headstart.studio.place import Place
+from headstart.studio.traces import own_names
 
 _SERVED = "http://127.0.0.1:8000/predict"  # as headstart serve answers
 
@@ -28,11 +32,38 @@ def exports_of(place: Place, key: str) -> Path:
     return place.own / "exports" / key
 
 
+def export_name(place: Place, key: str, to: str, *, int8: bool) -> str:
+    """The name of an export's file, which is never hidden."""
+    return f"{place.name.lstrip('.')}{_ending(key, to, int8)}"
+
+
+def _ending(key: str, to: str, int8: bool) -> str:
+    return f"-{key}-{to}{'-int8' if int8 else ''}.zip"
+
+
+def finished_exports(place: Place, key: str) -> list[dict[str, Any]]:
+    """The exports of a model that can be downloaded, as JSON values.
+
+    They are told by the end of their names: the project's folder may have been called otherwise.
+    """
+    return [
+        {"file": name, "to": to, "int8": int8}
+        for to in (BUNDLE, *FORMATS)
+        for int8 in (False, True)
+        for name in _zips(exports_of(place, key))
+        if name.endswith(_ending(key, to, int8))
+    ]
+
+
+def _zips(folder: Path) -> list[str]:
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sorted(one for one in names if one.endswith(".zip") and not one.startswith("."))
+
+
 def export_file(place: Place, key: str, name: str) -> Path:
     """A finished export by the name of its file, or NotThere."""
     folder = exports_of(place, key)
-    names = os.listdir(folder) if folder.is_dir() else []
-    if name not in names or not name.endswith(".zip") or name.startswith("."):
+    if name not in _zips(folder):
         raise NotThere("There is no such export. Expected one that was made here. Make it again.")
     return folder / name
 
@@ -47,35 +78,48 @@ def pack(files: Sequence[tuple[Path, str]], target: Path) -> None:
             archive.write(path, name)
 
 
-def compare_models(models: Models, a: str, b: str) -> dict[str, Any]:
+def compare_models(models: Models, view: View, a: str, b: str) -> dict[str, Any]:
     """Two models on the test images of both that are still in the project, as JSON values.
 
+    They are of the images that neither was trained on, where there are some.
+
     Raises:
-        NotThere: There is no such model.
-        DatasetError: None of those images is left.
+        NotThere: There is no such model, or no image to compare them on.
     """
     folders = models.folder(a), models.folder(b)
-    tested = {one.path for key in (a, b) for one in models.answers(key)}
-    known = set(models.about(a)["classes"]) & set(models.about(b)["classes"])
-    dataset = _only(read_dataset(models.place.root), tested, known)
-    if not dataset.paths:
+    found = [models.traced(key, view) for key in (a, b)]
+    images = {one.shown: one for its in found for one in its.values()}
+    missing = {one.path for key in (a, b) for one in models.answers(key)} - set().union(*found)
+    names = [
+        own_names(models.about(key)["classes"], models.answers(key), its, view)
+        for key, its in zip((a, b), found, strict=True)
+    ]
+    known = names[0].keys() & names[1].keys()
+    kept = {shown for shown, one in images.items() if one.class_name in known}
+    left_out = _left_out(len(missing), "not in the project any more")
+    left_out += _left_out(len(images) - len(kept), "one of the two does not know the class")
+    if not kept:
         raise NotThere(
-            "None of the images that these models were tested on is left. Expected some of them in "
-            "the project. Train again to compare."
+            f"There is no image to compare these models on.{left_out} Expected images that they "
+            "were tested on, of classes that both know. Train again to compare."
         )
-    found = compare(folders[0], folders[1], dataset)
-    return {**found.to_dict(), "words": in_words(found)}
+    dataset = _only(read_dataset(models.place.root), kept, known)
+    first, second = (
+        answer_images(
+            folder, replace(dataset, class_names=tuple(its[one] for one in dataset.class_names))
+        )
+        for folder, its in zip(folders, names, strict=True)
+    )
+    compared = compare_answers((str(folders[0]), str(folders[1])), (first, second), dataset.name)
+    told = (compared.unseen or compared).to_dict()
+    return {**told, "words": in_words(compared) + left_out}
 
 
-def _only(dataset: Dataset, shown: set[str], classes: set[str]) -> Dataset:
+def _only(dataset: Dataset, shown: set[str], classes: Set[str]) -> Dataset:
     """The images of some paths and classes."""
     names = tuple(one for one in dataset.class_names if one in classes)
     place = {name: number for number, name in enumerate(names)}
-    rows = [
-        row
-        for row, label in enumerate(dataset.labels)
-        if dataset.class_names[label] in classes and dataset.shown(row) in shown
-    ]
+    rows = [row for row in range(len(dataset.paths)) if dataset.shown(row) in shown]
     return replace(
         dataset,
         paths=tuple(dataset.paths[row] for row in rows),
@@ -100,9 +144,21 @@ def in_words(found: Comparison) -> str:
     if more:
         sure = "This is more than chance" if judged.beyond_chance else "This may be chance"
         text = f"{text} {sure}."
-    if judged.a.seen or judged.b.seen:
-        text += " One of them was trained on some of these images, so it looks better than it is."
+    text += _left_out(found.images - judged.images, "one of the two learned from {}")
+    seen = judged.a.seen, judged.b.seen
+    if any(seen):
+        who = "Both were" if all(seen) else f"The {'first' if seen[0] else 'second'} was"
+        so = "they look better than they are" if all(seen) else "it looks better than it is"
+        text += f" {who} trained on some of these images, so {so}."
     return text
+
+
+def _left_out(number: int, why: str) -> str:
+    """A sentence on images that were not used, "" on none; `why` has a place for the pronoun."""
+    if not number:
+        return ""
+    verb, them = ("is", "it") if number == 1 else ("are", "them")
+    return f" {count(number, 'image')} {verb} left out: {why.format(them)}."
 
 
 def usage(folder: Path) -> dict[str, str]:

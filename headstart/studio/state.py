@@ -22,6 +22,7 @@ from headstart.studio.models import Models
 from headstart.studio.place import open_place
 from headstart.studio.project import Project
 from headstart.studio.record import Record
+from headstart.studio.shipping import finished_exports
 from headstart.studio.thumbnails import Thumbnails
 
 _LOOK = 1.0  # seconds between two looks at the disk for changes made outside
@@ -139,6 +140,17 @@ class Studio:
         self.models.folder(key)
         check_export(to, int8=int8)
         return self.jobs.start("export", {"model": key, "to": to, "int8": int8}).to_dict()
+
+    def exports(self, key: str) -> dict[str, Any]:
+        """The finished exports of a model, and the last job of each format, as JSON values.
+
+        Raises:
+            NotThere: There is no such model.
+        """
+        self.models.folder(key)
+        told = [one.to_dict() for one in self.jobs.all_of("export")]
+        last = {one["export"]["to"]: one for one in told if one["export"]["model"] == key}
+        return {"files": finished_exports(self.place, key), "jobs": list(last.values())}
 
     def checkup(self) -> dict[str, Any]:
         """What the check-up found, as JSON values."""

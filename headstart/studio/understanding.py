@@ -11,7 +11,6 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from headstart.studio import shipping
-from headstart.studio.collecting import FOREVER
 from headstart.studio.state import Studio
 
 
@@ -41,10 +40,16 @@ def routes(studio: Studio) -> APIRouter:
         return models.cell(key, studio.project.refresh(), *names)
 
     @router.get("/{key}/map/{image}")
-    async def drawn(key: str, image: str, of: str | None = None) -> Response:
+    async def drawn(request: Request, key: str, image: str, of: str | None = None) -> Response:
+        folder = models.folder(key)
+        tag = f'"{models.about(key)["checksum"]}"'
+        # Not for ever: another model may have the number once this one is deleted.
+        headers = {"Cache-Control": "private, no-cache", "ETag": tag}
         path: Path = studio.place.root / studio.project.view.image(image).path
-        content = await studio.answering.draw_map(models.folder(key), path, of)
-        return Response(content, media_type="image/png", headers=FOREVER)
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        content = await studio.answering.draw_map(folder, path, of)
+        return Response(content, media_type="image/png", headers=headers)
 
     @router.post("/{key}/predict")
     async def predict(request: Request, key: str) -> dict[str, Any]:
@@ -63,12 +68,17 @@ def shipping_routes(studio: Studio) -> APIRouter:
     async def compare(key: str, other: str) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            studio.comparing, shipping.compare_models, models, key, other
+            studio.comparing,
+            lambda: shipping.compare_models(models, studio.project.refresh(), key, other),
         )
 
     @router.post("/{key}/export")
     def export(key: str, given: Wanted) -> dict[str, Any]:
         return {"job": studio.export(key, given.to, int8=given.int8)}
+
+    @router.get("/{key}/exported")
+    def exports(key: str) -> dict[str, Any]:
+        return studio.exports(key)
 
     @router.get("/{key}/exports/{name}")
     def download(key: str, name: str) -> FileResponse:

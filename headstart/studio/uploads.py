@@ -35,10 +35,18 @@ _THREADS = 2
 
 @dataclass
 class Taken:
-    """What became of an upload: the images added, and the refused files with the reasons."""
+    """What became of an upload.
+
+    Attributes:
+        added: The images added.
+        refused: The refused files, with the reasons.
+        merged: Whether its folders were a split, whose validation and test part are no longer told
+            from the rest.
+    """
 
     added: list[Image] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    merged: bool = False
 
     def refuse(self, name: str, why: str) -> None:
         """Note a file that is not taken."""
@@ -52,6 +60,7 @@ class Taken:
             ],
             "refused": [{"name": name, "reason": why} for name, why in self.refused[:_MOST_TOLD]],
             "refused_count": len(self.refused),
+            "merged": self.merged,
         }
 
 
@@ -90,7 +99,7 @@ def take(
     """
     taken = Taken()
     if class_name:
-        class_name = project.class_for(class_name)
+        class_name = project.class_called(class_name)
     items = _items(uploads, class_name, taken)
     with ThreadPoolExecutor(_THREADS) as pool:
         looked = list(pool.map(_look, items))
@@ -152,13 +161,14 @@ def _by_folder(scan: Scan, taken: Taken) -> Iterator[tuple[str, str]]:
     for problem in layout.problems:
         why = "no class was chosen" if problem.reason == LOOSE else problem.reason
         taken.refuse(problem.path, why)
+    taken.merged |= any(one.part > 0 for one in layout.labelled)
     yield from ((one.path, one.label) for one in layout.labelled)
 
 
 def _unpacked(upload: Upload, class_name: str, taken: Taken) -> Iterator[_Item]:
     name = display(upload.name)
     try:
-        folder = archive.unpack(upload.path, upload.path.parent / "unpacked")
+        folder = archive.unpack(upload.path, upload.path.parent / "unpacked", name)
         scan = scan_folder(str(folder))
     except HeadstartError as error:
         taken.refuse(name, str(error))

@@ -44,8 +44,8 @@ def routes(studio: Studio) -> APIRouter:
     def train(given: Training) -> dict[str, Any]:
         return {"job": studio.train(given.time, dict(given.options))}
 
-    @router.post("/train/cancel")
-    def cancel_training(given: Job) -> dict[str, Any]:
+    @router.post("/jobs/cancel")
+    def cancel(given: Job) -> dict[str, Any]:
         return {"job": studio.jobs.cancel(given.job).to_dict()}
 
     @router.get("/jobs/{key}")

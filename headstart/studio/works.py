@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from headstart import atomic
 from headstart.checkup import CheckUp, check
 from headstart.exporting import export
+from headstart.notes import read_note
 from headstart.origin import read_origin
 from headstart.recipe import Recipe
 from headstart.reporting.material import read_object
@@ -22,7 +24,8 @@ from headstart.scan import display_path
 from headstart.studio.choices import BUNDLE, recipe_of, time_limit_of
 from headstart.studio.models import Models
 from headstart.studio.place import Place, open_place
-from headstart.studio.shipping import exports_of, pack
+from headstart.studio.shipping import export_name, exports_of, pack
+from headstart.studio.traces import content_of
 from headstart.training import fit
 
 
@@ -44,8 +47,12 @@ def train(request: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def next_model(place: Place) -> str:
-    """The number of the next model."""
+    """The number of the next model: none that a model, an export or a job has, or had."""
     names = [one.name for one in place.models.iterdir()]
+    with suppress(OSError):
+        names += os.listdir(place.own / "exports")
+    for result in place.jobs.glob("*/result.json"):
+        names.append(str(read_note(result).get("model")))
     return str(max([0, *(int(one) for one in names if one.isdecimal())]) + 1)
 
 
@@ -56,7 +63,8 @@ def keep_answers(place: Place, number: str, run: Run) -> None:
         for (path, true), values in zip(run.files["test"], run.probabilities, strict=True):
             best = int(values.argmax())
             shown = display_path(os.path.relpath(path, place.root))
-            rows.append([shown, true, names[best], round(float(values[best]), 6)])
+            answer = names[best], round(float(values[best]), 6)
+            rows.append([shown, true, *answer, *content_of(path)])
     values = {"seconds": run.seconds["total"], "interrupted": run.interrupted, "answers": rows}
     atomic.write_file(place.models / f"{number}.json", json.dumps(values))
 
@@ -83,7 +91,7 @@ def export_model(request: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Export a model, for download."""
     place, key = open_place(request["root"]), str(request["model"])
     bundle, to, int8 = Models(place).folder(key), request["to"], bool(request["int8"])
-    name = f"{place.name}-{key}-{to}{'-int8' if int8 else ''}.zip"
+    name = export_name(place, key, to, int8=int8)
     target = exports_of(place, key) / name
     if to == BUNDLE:
         pack([(one, one.name) for one in sorted(bundle.iterdir()) if one.is_file()], target)

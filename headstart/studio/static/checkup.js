@@ -1,6 +1,7 @@
 // What the check-up found, beside the images that it is about, and fixes with one click.
 
 import { get, places, post } from "./api.js";
+import { cancelButton } from "./cancel.js";
 import { button, h, setText, show } from "./dom.js";
 import { heard, on, state } from "./state.js";
 import { texts } from "./texts.js";
@@ -18,7 +19,8 @@ export function checkupPanel({ fixed, filter, changed }) {
   const element = h("section", { class: "checkup panel", hidden: true, "aria-label": words.title });
   const press = button(words.start, start);
   const about = h("p", { class: "soft" });
-  const starter = h("div", { class: "checkup-start", hidden: true }, press, about);
+  const cancel = cancelButton();
+  const starter = h("div", { class: "checkup-start", hidden: true }, press, " ", cancel.element, about);
   const chip = button("", () => choose(""), { class: "filter", hidden: true });
   let findings = [];
   let open = "";
@@ -139,9 +141,12 @@ export function checkupPanel({ fixed, filter, changed }) {
     const job = [...state.jobs.values()].findLast((one) => one.kind === "checkup");
     setText(press, running ? words.running : words.start);
     press.disabled = running || images === 0;
+    const now = running && job?.state === "running" ? job : null;
+    cancel.draw(now);
     const known = checkup.state === "done" && (checkup.outdated ? words.outdated : words.done);
-    const said = running && job?.state === "running" ? texts.stage(job) : known || words.why;
-    setText(about, said);
+    const end = job?.state === "failed" || job?.state === "interrupted" ? job.error : null;
+    const going = now?.cancelling ? texts.ship.cancelling : now && texts.stage(now);
+    setText(about, going || end || known || words.why);
     starter.hidden = false;
   }
 

@@ -1,8 +1,9 @@
-// What was dropped or picked, whole folders too, as a list of {file, name, className}; the class
-// comes from the folders and is "" where there are none.
+// What was dropped or picked, whole folders too, as a list of {file, name, className, aside}; the
+// class comes from the folders and is "" where there are none; `aside` says that it lay in a test part.
 
 // Folders that say which part an image is for, not which class it shows.
 const SIDES = /^(train(ing)?|val(id(ation)?)?|test(ing)?|dev)$/i;
+const ASIDE = /^(val|test|dev)/i; // of these, those whose images are not learned from
 const JUNK = /^(\.|__MACOSX$|Thumbs\.db$|desktop\.ini$)/i;
 
 function entriesOf(reader) {
@@ -78,7 +79,8 @@ function named(found) {
     const parts = folders[place];
     const last = parts.length ? (loose === undefined ? parts.at(-1) : loose) : "";
     const className = parts[start] ?? last;
-    return { file, name: split[place].at(-1) ?? file.name, className };
+    const aside = split[place].slice(0, -1).some((part) => SIDES.test(part) && ASIDE.test(part));
+    return { file, name: split[place].at(-1) ?? file.name, className, aside };
   });
 }
 

@@ -1,90 +1,30 @@
 // Ship: files to take away, commands and code to copy, and two versions side by side.
 
-import { get, places, post } from "./api.js";
+import { get, places } from "./api.js";
 import { button, choice, field, h, set, show } from "./dom.js";
+import { exportsPart } from "./exports.js";
 import { on, state } from "./state.js";
 import { texts } from "./texts.js";
 import { failed, notice } from "./undo.js";
 import { noModel, offerVersions, versionPicker, withModel } from "./versions.js";
 
 const words = texts.ship;
-const FORMATS = ["bundle", "onnx", "openvino", "litert", "keras", "saved_model"];
-const SMALLER = new Set(["onnx", "openvino", "litert"]); // those that can have 8-bit weights
 const CODE = ["python", "curl", "javascript"];
 
 /** Fill the view into its section. */
 export function shipView(section) {
   const body = h("div", { class: "ship" });
   section.append(h("div", { class: "column wide" }, versionPicker(), body));
-  withModel((model) => {
+  let wanted = null;
+  withModel(async (model) => {
+    wanted = model;
     if (!model) return show(body, noModel(words.nothing));
+    const files = await exportsPart(model);
+    if (wanted !== model) return undefined;
     const usage = h("section", { class: "usage", "aria-label": words.usage });
-    return show(body, exportsPart(model), fillUsage(usage, model), comparePart(model));
+    return show(body, files, fillUsage(usage, model), comparePart(model));
   });
   return {};
-}
-
-function exportsPart(model) {
-  const rows = FORMATS.map((format) => exportRow(model, format));
-  return h(
-    "section",
-    { "aria-label": words.exports },
-    h("h2", {}, words.exports),
-    h("p", { class: "soft" }, words.exportsHow),
-    h("ul", { class: "exports" }, rows),
-  );
-}
-
-// An export's jobs outlive the drawing of the list; one listener serves all rows.
-const waiting = new Map();
-on("job", (job) => waiting.get(job.id)?.(job));
-
-function exportRow(model, format) {
-  const { title, what } = words.formats[format];
-  const small = SMALLER.has(format) ? h("input", { type: "checkbox" }) : null;
-  const told = h("span", { class: "export-state", role: "status" });
-  const make = button(words.make, start, { "aria-label": words.makeOf(title) });
-
-  async function start() {
-    make.disabled = true;
-    show(told, words.making);
-    try {
-      const body = { to: format, int8: Boolean(small?.checked) };
-      const { job } = await post(places.model(model.id, "export"), body);
-      waiting.set(job.id, heard);
-      const known = state.jobs.get(job.id);
-      if (known) heard(known);
-    } catch (error) {
-      tellFailure(error.message);
-    }
-  }
-
-  function heard(job) {
-    if (job.state === "running") return;
-    waiting.delete(job.id);
-    make.disabled = false;
-    if (job.state !== "done") {
-      tellFailure(job.error ?? words.failed);
-      return;
-    }
-    const href = places.file(model.id, job.file);
-    show(told, h("a", { class: "as-button main", href, download: job.file },
-      words.download(job.file)));
-  }
-
-  function tellFailure(text) {
-    make.disabled = false;
-    show(told, h("span", { class: "error" }, text));
-  }
-
-  return h(
-    "li",
-    {},
-    h("div", {}, h("strong", {}, title), h("p", { class: "soft" }, what)),
-    h("div", { class: "export-do" },
-      small && h("label", { class: "check" }, small, words.int8), make),
-    told,
-  );
 }
 
 function copyBlock(title, code) {

@@ -79,10 +79,8 @@ export const texts = {
     STAGES[stage] ?? (stage ? stage[0].toUpperCase() + stage.slice(1) : "Starting"),
   stage: (job) => `${texts.stageName(job.stage)}${job.total ? ` ${texts.part(job)}` : ""}`,
   part: ({ done, total }) => `${number(done)} of ${number(total)}`,
-  left: ({ seconds_left, seconds }) =>
-    Number.isFinite(seconds_left)
-      ? `About ${duration(seconds_left)} left`
-      : `${duration(seconds) || "Just"} so far`,
+  left: ({ seconds_left: left, seconds }) =>
+    Number.isFinite(left) ? `About ${duration(left)} left` : `${duration(seconds) || "Just"} so far`,
   took: ({ seconds }) => (duration(seconds) ? `It took ${duration(seconds)}.` : ""),
   seconds: (seconds) => (duration(seconds) ? `trained in ${duration(seconds)}` : ""),
   between,
@@ -96,16 +94,17 @@ export const texts = {
   undone: (text) => `Taken back: ${text}`,
   close: "Close",
   cancel: "Cancel",
+  cancelAtOnce: "End at once",
   stop: "Stop",
   tryAgain: "Try again",
   before: "Previous",
   after: "Next",
   errors: {
     offline: "The studio does not answer. Is `headstart studio` still running?",
-    status: (status, why) => {
-      if (status === 401) return "Open the newest link that `headstart studio` printed.";
-      return `The server refused (${status})${why ? `: ${why}` : "."}`;
-    },
+    status: (status, why) =>
+      status === 401
+        ? "Open the newest link that `headstart studio` printed."
+        : `The server refused (${status})${why ? `: ${why}` : "."}`,
   },
   collect: {
     classes: "Classes",
@@ -143,8 +142,9 @@ export const texts = {
   },
   upload: {
     sending: (sent, wanted) => `Sending ${number(sent)} of ${count(wanted, "file", "files")}`,
-    told: (added, refused) =>
-      `${images(added)} added${refused ? `, ${count(refused, "file", "files")} refused` : ""}.`,
+    told: (added, refused, merged) =>
+      `${images(added)} added${refused ? `, ${count(refused, "file", "files")} refused` : ""}.` +
+      (merged ? " Train and test folders were put together; to keep them, open their folder." : ""),
     loose: "it lies beside the folders of the classes",
     refused: (some) => `${count(some, "file was", "files were")} refused: see why`,
   },
@@ -202,9 +202,7 @@ export const texts = {
     ready: (some, classes) => `Learns from ${images(some)} in ${number(classes)} classes.`,
     busy: "A training is under way.",
     progress: "Progress of the stage",
-    cancel: "Cancel",
     cancelling: "Keeping the best so far…",
-    cancelAtOnce: "End at once",
     states: { done: "Done", failed: "It failed", cancelled: "Cancelled", interrupted: "Interrupted" },
     see: "See how good it is",
     tryIt: "Try it",
@@ -229,9 +227,7 @@ export const texts = {
     answers: "answer",
     truth: "shows",
     cell: (some, truth, answer) =>
-      truth === answer
-        ? `${images(some)} of ${truth} named right`
-        : `${images(some)} of ${truth} taken for ${answer}`,
+      `${images(some)} of ${truth} ${truth === answer ? "named right" : `taken for ${answer}`}`,
     pressCell: "Press a number to see its images.",
     gone: "No longer in the project",
     taken: (truth, answer, sure) => `${truth}, taken for ${answer} with ${percent(sure)}`,
@@ -273,11 +269,14 @@ export const texts = {
       litert: { title: "LiteRT", what: "For phones and small devices (TensorFlow Lite)." },
       keras: { title: "Keras", what: "To train on, or use from Python." },
       saved_model: { title: "SavedModel", what: "For TensorFlow Serving." },
+      hub: { title: "Folder for a hub", what: "To publish: card, labels, a model to run, the bundle." },
     },
     int8: "8-bit weights",
     make: "Make",
     makeOf: (title) => `Make ${title}`,
     making: "Making it…",
+    cancelling: "Ending it…",
+    other: (title) => `Another version is being made into ${title}. One is made at a time.`,
     failed: "It could not be made.",
     download: (file) => `Download ${file}`,
     usage: "Use it",

@@ -1,8 +1,9 @@
 // Train: a time, one button, and what happens after it, in every tab that is open.
 
 import { get, post } from "./api.js";
+import { cancelButton } from "./cancel.js";
 import { drawCurve } from "./curve.js";
-import { button, choice, field, h, set, setText, show } from "./dom.js";
+import { choice, field, h, set, setText, show } from "./dom.js";
 import { heard, on, state } from "./state.js";
 import { texts } from "./texts.js";
 import { failed } from "./undo.js";
@@ -117,18 +118,8 @@ function jobPanel() {
   const curve = h("div", { class: "curves" });
   const spoken = h("p", { class: "spoken", role: "status" });
   const after = h("div", {});
-  let current = null;
-  const cancel = button(words.cancel, async () => {
-    cancel.disabled = true;
-    try {
-      heard((await post("/api/train/cancel", { job: current.id })).job);
-    } catch (error) {
-      failed(error);
-    } finally {
-      cancel.disabled = false;
-    }
-  });
-  const head = h("div", { class: "job-head" }, h("div", {}, stage, left), cancel);
+  const cancel = cancelButton();
+  const head = h("div", { class: "job-head" }, h("div", {}, stage, left), cancel.element);
   const element = h("div", { class: "job panel", hidden: true }, head, meter, stages, remarks);
   element.append(after, curve);
   element.append(spoken);
@@ -137,15 +128,13 @@ function jobPanel() {
   function draw(job) {
     element.hidden = !job;
     if (!job) return;
-    current = job;
     const running = job.state === "running";
     element.dataset.state = job.state;
     setText(stage, running ? texts.stageName(job.stage) : words.states[job.state]);
     setText(spoken, stage.textContent);
     const now = job.cancelling ? words.cancelling : texts.left(job);
     setText(left, running ? now : texts.took(job));
-    setText(cancel, job.cancelling ? words.cancelAtOnce : words.cancel);
-    cancel.hidden = !running;
+    cancel.draw(running ? job : null);
     meter.hidden = !running;
     if (running && job.total) meter.value = job.done / job.total;
     else meter.removeAttribute("value");

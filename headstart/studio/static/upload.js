@@ -18,6 +18,7 @@ const refused = [];
 let sent = 0;
 let wanted = 0;
 let added = 0;
+let merged = false; // whether some came from the test part of a split, which is not kept
 let running = null;
 
 const line = h("p", { class: "upload-line" });
@@ -80,6 +81,7 @@ export async function send(files, className) {
   refused.push(...loose.map(({ name }) => ({ name, reason: texts.upload.loose })));
   queue.push(...chunks(named));
   wanted += named.length;
+  merged ||= named.some((one) => one.aside);
   draw();
   if (!running) await work();
 }
@@ -100,6 +102,7 @@ function begin() {
   sent = 0;
   wanted = 0;
   added = 0;
+  merged = false;
   refused.length = 0;
   show(list);
 }
@@ -120,7 +123,7 @@ async function work() {
   } finally {
     running = null;
     draw();
-    spoken.textContent = texts.upload.told(added, refused.length);
+    spoken.textContent = texts.upload.told(added, refused.length, merged);
   }
 }
 
@@ -128,6 +131,7 @@ async function sendChunk({ files, className }) {
   try {
     const told = await upload(files, className, running.signal);
     added += told.added.length;
+    merged ||= told.merged;
     refused.push(...told.refused);
   } catch (error) {
     if (!(error instanceof ApiError) || !REFUSALS.has(error.status)) throw error;
@@ -138,7 +142,8 @@ async function sendChunk({ files, className }) {
 function draw() {
   uploadPanel.hidden = false;
   const over = !running && !queue.length;
-  const said = over ? texts.upload.told(added, refused.length) : texts.upload.sending(sent, wanted);
+  const told = texts.upload.told(added, refused.length, merged);
+  const said = over ? told : texts.upload.sending(sent, wanted);
   show(line, said);
   show(meter, bar(wanted ? sent / wanted : 0, "", texts.upload.sending(sent, wanted)));
   uploadPanel.classList.toggle("over", over);
