@@ -171,6 +171,7 @@ def test_evaluate(headstart: Command, tmp_path: Path) -> None:
 
 
 def test_cache(headstart: Command) -> None:
+    headstart("cache", "--clear", "all")  # networks of other tests may be among those that are kept
     headstart("fit", "photos", *OPTIONS)
     printed, _ = headstart("cache", "--json")
     kept = {one["kind"]: one for one in json.loads(printed)["kept"]}
