@@ -119,3 +119,10 @@ def test_not_more_than_one_in_a_hundred_is_an_outlier() -> None:
     far, distance = outliers(find_neighbours(features.astype(np.float16), np.arange(900), seed=0))
     assert len(far) == 9
     assert (distance[far] >= np.sort(distance)[-9]).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equal_images_are_no_more_than_equal(seed: int) -> None:
+    one = np.random.default_rng(seed).normal(size=40).astype(np.float16)
+    found = find_neighbours(np.tile(one, (6, 1)), np.arange(6), seed=0)
+    assert found.cosines.max() <= 1  # not 1.0000001, whose distance is below 0

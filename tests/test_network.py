@@ -267,6 +267,12 @@ def test_with_few_images_the_own_size_is_taken(tmp_path: Path, per_class: int) -
 
 
 @pytest.mark.usefixtures("cache")
+def test_a_size_that_is_given_is_taken_however_small_the_images() -> None:
+    run = fit(trained().photos, replace(TINY, image_size=192, unfreeze=0))
+    assert run.recipe.image_size == (192, 192)
+
+
+@pytest.mark.usefixtures("cache")
 def test_without_any_choice_all_is_found() -> None:
     messages: list[str] = []
     with progress.listen(lambda event: messages.append(event.message)):

@@ -68,7 +68,7 @@ def find_neighbours(
             order = np.argsort(-value, axis=1, kind="stable")
             value = np.take_along_axis(value, order, axis=1)
             found = chosen[np.take_along_axis(best, order, axis=1)]
-            rows[part], cosines[part] = np.where(value > -2, found, -1), np.maximum(value, -1)
+            rows[part], cosines[part] = np.where(value > -2, found, -1), np.clip(value, -1, 1)
             stage.advance(part.stop - part.start)
     return Neighbours(rows, cosines, count <= most)
 

@@ -109,7 +109,8 @@ def _compare(
         images_to_choose_by(times.until - watch.start),
     )
     race = choice.new_race(prepared, choices, candidates[0])
-    candidates = worth_trying(candidates, shapes_of(race.examples.images))
+    if recipe.image_size == AUTO:
+        candidates = worth_trying(candidates, shapes_of(race.examples.images))
     planned = _Planned(recipe, prepared, times.until)
     ranking, prefix = choice.compare(race, candidates, prepared, watch, planned.recommend)
     details = ranking.to_dict()
