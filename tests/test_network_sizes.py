@@ -28,3 +28,11 @@ def test_small_images_are_not_enlarged_for_nothing(
     candidates = [prefix for prefix, _ in network.candidates_of(TINY, "cpu")]
     found = worth_trying(candidates, shapes)
     assert [prefix.identity.image_size[0] for prefix in found] == expected
+
+
+@pytest.mark.parametrize(("side", "largest"), [(64, 320), (160, 320), (250, 512)])
+def test_textile_is_enlarged_to_512(side: int, largest: int) -> None:
+    lite = Recipe(backbone="efficientnet_lite0", precision="float32")
+    candidates = [prefix for prefix, _ in network.candidates_of(lite, "cpu")]
+    found = worth_trying(candidates, [(side, side)] * 50)
+    assert max(prefix.identity.image_size[0] for prefix in found) == largest
