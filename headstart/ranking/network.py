@@ -32,7 +32,7 @@ from headstart.preparation import Prepared, prepare, prepare_again
 from headstart.ranking import choice
 from headstart.ranking.memory import Memory, memory_of
 from headstart.ranking.race import Choices, Judged, Race
-from headstart.ranking.shapes import is_varied, shapes_of, worth_trying
+from headstart.ranking.shapes import is_varied, worth_trying
 from headstart.recipe import AUTO, OWN, Recipe
 from headstart.scan import encodable
 from headstart.stopwatch import Stopwatch
@@ -110,7 +110,7 @@ def _compare(
     )
     race = choice.new_race(prepared, choices, candidates[0])
     if recipe.image_size == AUTO:
-        candidates = worth_trying(candidates, shapes_of(race.examples.images))
+        candidates = worth_trying(candidates, race.examples.shapes)
     planned = _Planned(recipe, prepared, times.until)
     ranking, prefix = choice.compare(race, candidates, prepared, watch, planned.recommend)
     details = ranking.to_dict()
@@ -258,7 +258,7 @@ def choose_resize(race: Race, prefix: Prefix, images: int) -> dict[str, Any]:
     if not images:
         return {"best": used, "reason": _nothing_by(race), "tried": [], "seconds": 0.0}
     height, width = prefix.identity.image_size
-    if not is_varied(shapes_of(race.examples.images), width / height):
+    if not is_varied(race.examples.shapes, width / height):
         reason = "nearly all images have about the shape that the network takes"
         return {"best": used, "reason": reason, "tried": [], "seconds": 0.0}
     found: dict[str, Judged] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from headstart.heads import HeldOut, TrainingData, fit_head
 from headstart.metrics import lower_beyond_chance
 from headstart.prefix import Prefix
 from headstart.preparation import check_decoded
+from headstart.ranking.shapes import Shapes, shapes_of
 from headstart.transferability import h_score, log_me
 
 Rows = npt.NDArray[np.int64]
@@ -43,6 +45,11 @@ class Examples:
     labels: Rows
     groups: Rows
     num_classes: int
+
+    @cached_property
+    def shapes(self) -> Shapes:
+        """As `shapes_of` gives them; the files are opened once."""
+        return shapes_of(self.images)
 
 
 @dataclass(frozen=True, eq=False)

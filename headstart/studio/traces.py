@@ -5,11 +5,11 @@ So a class that was renamed and an image that was moved, here or by a file manag
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from headstart.conversion import file_digest
 from headstart.studio.index import Image, View
 
 _LETTERS = 32  # of the digest that is kept
@@ -39,10 +39,9 @@ class Answer:
 def content_of(path: Path) -> tuple[int, str]:
     """The size and the digest of a file; -1 and "" where it cannot be read."""
     try:
-        data = path.read_bytes()
+        return path.stat().st_size, file_digest(path)[:_LETTERS]
     except OSError:
         return -1, ""
-    return len(data), hashlib.sha256(data).hexdigest()[:_LETTERS]
 
 
 class Tracer:
